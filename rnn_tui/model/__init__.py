@@ -1,0 +1,1 @@
+"""Encoder, core and head, and the file that holds them."""

@@ -1,0 +1,47 @@
+"""Layers on top of each other, with the host's own dropout between them.
+
+Dropout lies outside the cells so that its random state is torch's own and can be saved: cuDNN's inside `nn.LSTM`
+cannot.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnn_tui.plugin.core import Core, State
+
+
+class Stack(Core):
+    """Several Cores, each fed with the output of the one below; the state is the tuple of theirs."""
+
+    def __init__(self, cores: Sequence[Core], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(cores)
+        self.dropout = dropout
+        self.input_size = cores[0].input_size
+        self.output_size = cores[-1].output_size
+
+    def initial_state(
+        self, batch_size: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> State:
+        return tuple(core.initial_state(batch_size, device=device, dtype=dtype) for core in self.layers)
+
+    def forward(self, xs: Tensor, state: State, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
+        after = []
+        for index, (core, inner) in enumerate(zip(self.layers, state, strict=True)):
+            if index:
+                xs = functional.dropout(xs, self.dropout, self.training)
+            xs, inner = core(xs, inner, reset=reset)
+            after.append(inner)
+        return xs, tuple(after)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        after = []
+        for index, (core, inner) in enumerate(zip(self.layers, state, strict=True)):
+            if index:
+                x = functional.dropout(x, self.dropout, self.training)
+            x, inner = core.step(x, inner)
+            after.append(inner)
+        return x, tuple(after)

@@ -1,0 +1,225 @@
+"""The whole configuration of a run: the sections, their defaults and their bounds.
+
+Free of torch, so that the command line and the app can build, check and show one. `resolve` merges the layers
+flag > environment > config file > recipe > default and remembers which one won.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from rnn_tui.corpus.config import CorpusConfig
+from rnn_tui.errors import InputError, UsageError, nearest
+from rnn_tui.model.config import ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """How text becomes tokens."""
+
+    name: Annotated[str, Meta(description="Tokenizer, by its plugin name.")] = "char"
+    options: Annotated[dict[str, Any], Meta(description="The tokenizer's own options.")] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How the training split becomes batches."""
+
+    sampling: Annotated[
+        Literal["sequential", "random"],
+        Meta(description="sequential: state carried across windows; random: fresh state for each window."),
+    ] = "sequential"
+    seq_len: Annotated[int, Meta(ge=1, le=65536, description="Tokens in a window.")] = 64
+    seq_len_min: Annotated[
+        int, Meta(ge=0, le=65536, description="Draw each window's length between this and seq_len; 0: always seq_len.")
+    ] = 0
+    batch_size: Annotated[int, Meta(ge=1, le=65536, description="Windows side by side.")] = 32
+    loss_on: Annotated[
+        Literal["all", "last"], Meta(description="Cross-entropy over all positions of a window, or its last.")
+    ] = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """How a gradient becomes an update."""
+
+    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], Meta(description="Update rule.")] = "adamw"
+    lr: Annotated[float, Meta(gt=0, le=1e6, description="Learning rate, at its highest.")] = 4e-3
+    momentum: Annotated[float, Meta(ge=0, lt=1, description="Momentum of sgd and rmsprop.")] = 0.0
+    weight_decay: Annotated[float, Meta(ge=0, le=1, description="Decay of the weights.")] = 0.0
+    amsgrad: Annotated[bool, Meta(description="The amsgrad form of adam and adamw.")] = False
+    clip: Annotated[float, Meta(ge=0, description="Largest global norm of the gradient; 0: no limit.")] = 1.0
+    schedule: Annotated[
+        Literal["constant", "cosine", "step", "plateau"],
+        Meta(description="The rate over the budget: cosine falls to lr_floor, step falls every step_every, "
+                         "plateau falls when validation stops improving."),
+    ] = "cosine"
+    warmup_steps: Annotated[int, Meta(ge=0, description="Steps over which the rate rises from 0.")] = 50
+    lr_floor: Annotated[float, Meta(ge=0, le=1, description="Where the rate ends, as a share of lr.")] = 0.02
+    step_every: Annotated[int, Meta(ge=1, description="Steps between falls of the step schedule.")] = 1000
+    factor: Annotated[float, Meta(gt=0, lt=1, description="What a fall multiplies the rate with.")] = 0.5
+    plateau_patience: Annotated[int, Meta(ge=0, description="Validations without improvement before a fall.")] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetConfig:
+    """When a run is complete: at the first of these that is reached. With none set, ten epochs."""
+
+    steps: Annotated[int, Meta(ge=0, description="Optimiser updates; 0: no limit.")] = 0
+    epochs: Annotated[float, Meta(ge=0, description="Passes over the training split; 0: no limit.")] = 0.0
+    minutes: Annotated[float, Meta(ge=0, description="Minutes of training, pauses left out; 0: no limit.")] = 0.0
+    patience: Annotated[
+        int, Meta(ge=0, description="Stop after so many validations without improvement; 0: never.")
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """What is measured and written while training; 0 picks by timing the first steps."""
+
+    log_every: Annotated[int, Meta(ge=0, description="Steps between points of the training curve; 0: automatic.")] = 0
+    validate_every: Annotated[int, Meta(ge=0, description="Steps between validations; 0: automatic.")] = 0
+    validation_tokens: Annotated[
+        int, Meta(ge=0, description="Validate on the first so many tokens of the split; 0: on all of it.")
+    ] = 0
+    sample_prompt: Annotated[str, Meta(description="What each sample starts from; empty: from nothing.")] = ""
+    sample_length: Annotated[int, Meta(ge=0, le=100000, description="Tokens in each sample; 0: no samples.")] = 200
+    sample_temperature: Annotated[float, Meta(ge=0, le=100, description="Temperature of samples; 0: greedy.")] = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When the state is saved, and how much is kept."""
+
+    every_steps: Annotated[int, Meta(ge=0, description="Steps between checkpoints; 0: by time.")] = 0
+    every_minutes: Annotated[float, Meta(ge=0, description="Minutes between checkpoints; 0: only at the end.")] = 2.0
+    keep: Annotated[int, Meta(ge=2, le=1000, description="How many checkpoints are kept beside the best.")] = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeConfig:
+    """Where and how it is computed."""
+
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Meta(description="Where it is computed.")] = "auto"
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16"], Meta(description="Arithmetic of the products.")
+    ] = "fp32"
+    threads: Annotated[int, Meta(ge=0, le=1024, description="CPU threads; 0: timed at the start.")] = 0
+    exact: Annotated[bool, Meta(description="Refuse whatever would make two runs differ by a bit.")] = False
+    seed: Annotated[int, Meta(ge=0, lt=2**62, description="Seed of weights, data order, dropout and samples.")] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides what a run computes."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+Layer = tuple[str, Mapping[str, Any]]
+"""A name for messages (`"--lr"`, `"RNN_TUI_LR"`, a file's path) and nested settings: section → key → value."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration and, for each `section.key` that no default gave, the layer that did."""
+
+    config: RunConfig
+    origins: dict[str, str]
+
+
+def sections() -> dict[str, type]:
+    """Return the section names and their dataclasses, in order."""
+    return {name: hint for name, hint in get_type_hints(RunConfig).items() if is_dataclass(hint)}
+
+
+def resolve(layers: Sequence[Layer]) -> Resolved:
+    """Merge `layers`, the strongest last, over the defaults and check every value.
+
+    Raises:
+        UsageError: for an unknown section or key (with the nearest one), a wrong type or a value out of bounds;
+            the message names the layer.
+    """
+    known = sections()
+    merged: dict[str, dict[str, Any]] = {name: {} for name in known}
+    origins: dict[str, str] = {}
+    for origin, settings in layers:
+        for section, values in settings.items():
+            if section not in known:
+                raise UsageError(f"{origin}: there is no section [{section}]{nearest(section, known)}")
+            if not isinstance(values, Mapping):
+                raise UsageError(f"{origin}: [{section}] must be a table of settings")
+            keys = [f.name for f in fields(known[section])]
+            for key, value in values.items():
+                if key not in keys:
+                    raise UsageError(f"{origin}: there is no setting {section}.{key}{nearest(key, keys)}")
+                one: dict[str, Any] = {key: value}
+                try:
+                    msgspec.convert(one, known[section])
+                except msgspec.ValidationError as error:
+                    raise UsageError(f"{origin}: {section}.{key}: {str(error).split(' - at')[0]}, not {value!r}") from None
+                merged[section][key] = value
+                origins[f"{section}.{key}"] = origin
+    return Resolved(check(msgspec.convert(merged, RunConfig)), origins)
+
+
+def check(config: RunConfig) -> RunConfig:
+    """Return `config` if its settings go together.
+
+    Raises:
+        UsageError: naming the two that do not.
+    """
+    data, corpus = config.data, config.corpus
+    if data.seq_len_min > data.seq_len:
+        raise UsageError(f"data.seq_len_min {data.seq_len_min} is larger than data.seq_len {data.seq_len}")
+    if corpus.validation + corpus.test >= 1:
+        raise UsageError("corpus.validation and corpus.test leave nothing to train on; they must add up to less than 1")
+    needs_validation = config.budget.patience or config.optim.schedule == "plateau"
+    if needs_validation and not corpus.validation:
+        raise UsageError("budget.patience and the plateau schedule need a validation split; set corpus.validation")
+    if config.runtime.exact and config.budget.minutes:
+        raise UsageError("--exact needs a budget in steps or epochs: minutes differ from run to run")
+    if config.runtime.precision == "tf32" and config.runtime.device in ("cpu", "mps"):
+        raise UsageError(f"precision tf32 exists on cuda only, not on {config.runtime.device}")
+    return config
+
+
+def to_dict(config: RunConfig) -> dict[str, Any]:
+    """Return plain values, ready for TOML or JSON."""
+    values: dict[str, Any] = asdict(config)
+    return values
+
+
+def from_dict(values: Mapping[str, Any], origin: str) -> RunConfig:
+    """Read a configuration that `to_dict` wrote; `origin` names it in errors."""
+    return resolve([(origin, values)]).config
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    """Read a TOML file of settings.
+
+    Raises:
+        InputError: when it cannot be read or is no TOML.
+    """
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(256 * 1024 + 1)
+        if len(raw) > 256 * 1024:
+            raise InputError(f"{path}: larger than 256 KiB, which no settings file is")
+        return tomllib.loads(raw.decode())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
