@@ -46,7 +46,9 @@ class LanguageModel(nn.Module):
         head: linear, from the core's output to the vocabulary; shares its weight with the embedding when tied.
     """
 
-    def __init__(self, encoder: OneHot | Embedding, core: Stack, vocab_size: int, *, dropout: float, tied: bool) -> None:
+    def __init__(
+        self, encoder: OneHot | Embedding, core: Stack, vocab_size: int, *, dropout: float, tied: bool
+    ) -> None:
         super().__init__()
         self.vocab_size = vocab_size
         self.dropout = dropout
@@ -115,7 +117,10 @@ def build_model(plugin: type, options: dict[str, Any], config: ModelConfig, voca
         PluginError: when `plugin` is no architecture.
     """
     one_hot = config.encoder == "one-hot" or (
-        config.encoder == "auto" and vocab_size <= ONE_HOT_LIMIT and not config.tie_weights and not config.embedding_size
+        config.encoder == "auto"
+        and vocab_size <= ONE_HOT_LIMIT
+        and not config.tie_weights
+        and not config.embedding_size
     )
     encoder: OneHot | Embedding = (
         OneHot(vocab_size) if one_hot else Embedding(vocab_size, config.embedding_size or config.hidden_size)
@@ -132,7 +137,9 @@ def build_model(plugin: type, options: dict[str, Any], config: ModelConfig, voca
                 f"model.tie_weights needs embedding_size {encoder.output_size} equal to the core's output size "
                 f"{cores[-1].output_size}; leave embedding_size out or set it so"
             )
-    model = LanguageModel(encoder, Stack(cores, config.dropout), vocab_size, dropout=config.dropout, tied=config.tie_weights)
+    model = LanguageModel(
+        encoder, Stack(cores, config.dropout), vocab_size, dropout=config.dropout, tied=config.tie_weights
+    )
     if config.init_std:
         with torch.no_grad():
             for parameter in model.parameters():

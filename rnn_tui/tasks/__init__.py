@@ -1,0 +1,1 @@
+"""How data becomes inputs and targets, the loss and the metrics."""

@@ -6,7 +6,7 @@ flag > environment > config file > recipe > default and remembers which one won.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
@@ -22,7 +22,9 @@ class TokenizerConfig:
     """How text becomes tokens."""
 
     name: Annotated[str, Meta(description="Tokenizer, by its plugin name.")] = "char"
-    options: Annotated[dict[str, Any], Meta(description="The tokenizer's own options.")] = field(default_factory=dict)
+    options: Annotated[dict[str, Any], Meta(description="The tokenizer's own options.")] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,12 @@ class DataConfig:
     ] = "sequential"
     seq_len: Annotated[int, Meta(ge=1, le=65536, description="Tokens in a window.")] = 64
     seq_len_min: Annotated[
-        int, Meta(ge=0, le=65536, description="Draw each window's length between this and seq_len; 0: always seq_len.")
+        int,
+        Meta(
+            ge=0,
+            le=65536,
+            description="Draw each window's length between this and seq_len; 0: always seq_len.",
+        ),
     ] = 0
     batch_size: Annotated[int, Meta(ge=1, le=65536, description="Windows side by side.")] = 32
     loss_on: Annotated[
@@ -47,7 +54,9 @@ class DataConfig:
 class OptimConfig:
     """How a gradient becomes an update."""
 
-    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], Meta(description="Update rule.")] = "adamw"
+    optimizer: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], Meta(description="Update rule.")] = (
+        "adamw"
+    )
     lr: Annotated[float, Meta(gt=0, le=1e6, description="Learning rate, at its highest.")] = 4e-3
     momentum: Annotated[float, Meta(ge=0, lt=1, description="Momentum of sgd and rmsprop.")] = 0.0
     weight_decay: Annotated[float, Meta(ge=0, le=1, description="Decay of the weights.")] = 0.0
@@ -55,14 +64,18 @@ class OptimConfig:
     clip: Annotated[float, Meta(ge=0, description="Largest global norm of the gradient; 0: no limit.")] = 1.0
     schedule: Annotated[
         Literal["constant", "cosine", "step", "plateau"],
-        Meta(description="The rate over the budget: cosine falls to lr_floor, step falls every step_every, "
-                         "plateau falls when validation stops improving."),
+        Meta(
+            description="The rate over the budget: cosine falls to lr_floor, step falls every step_every, "
+            "plateau falls when validation stops improving."
+        ),
     ] = "cosine"
     warmup_steps: Annotated[int, Meta(ge=0, description="Steps over which the rate rises from 0.")] = 50
     lr_floor: Annotated[float, Meta(ge=0, le=1, description="Where the rate ends, as a share of lr.")] = 0.02
     step_every: Annotated[int, Meta(ge=1, description="Steps between falls of the step schedule.")] = 1000
     factor: Annotated[float, Meta(gt=0, lt=1, description="What a fall multiplies the rate with.")] = 0.5
-    plateau_patience: Annotated[int, Meta(ge=0, description="Validations without improvement before a fall.")] = 2
+    plateau_patience: Annotated[
+        int, Meta(ge=0, description="Validations without improvement before a fall.")
+    ] = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +84,9 @@ class BudgetConfig:
 
     steps: Annotated[int, Meta(ge=0, description="Optimiser updates; 0: no limit.")] = 0
     epochs: Annotated[float, Meta(ge=0, description="Passes over the training split; 0: no limit.")] = 0.0
-    minutes: Annotated[float, Meta(ge=0, description="Minutes of training, pauses left out; 0: no limit.")] = 0.0
+    minutes: Annotated[
+        float, Meta(ge=0, description="Minutes of training, pauses left out; 0: no limit.")
+    ] = 0.0
     patience: Annotated[
         int, Meta(ge=0, description="Stop after so many validations without improvement; 0: never.")
     ] = 0
@@ -81,14 +96,20 @@ class BudgetConfig:
 class WatchConfig:
     """What is measured and written while training; 0 picks by timing the first steps."""
 
-    log_every: Annotated[int, Meta(ge=0, description="Steps between points of the training curve; 0: automatic.")] = 0
+    log_every: Annotated[
+        int, Meta(ge=0, description="Steps between points of the training curve; 0: automatic.")
+    ] = 0
     validate_every: Annotated[int, Meta(ge=0, description="Steps between validations; 0: automatic.")] = 0
     validation_tokens: Annotated[
         int, Meta(ge=0, description="Validate on the first so many tokens of the split; 0: on all of it.")
     ] = 0
     sample_prompt: Annotated[str, Meta(description="What each sample starts from; empty: from nothing.")] = ""
-    sample_length: Annotated[int, Meta(ge=0, le=100000, description="Tokens in each sample; 0: no samples.")] = 200
-    sample_temperature: Annotated[float, Meta(ge=0, le=100, description="Temperature of samples; 0: greedy.")] = 0.8
+    sample_length: Annotated[
+        int, Meta(ge=0, le=100000, description="Tokens in each sample; 0: no samples.")
+    ] = 200
+    sample_temperature: Annotated[
+        float, Meta(ge=0, le=100, description="Temperature of samples; 0: greedy.")
+    ] = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,21 +117,29 @@ class CheckpointConfig:
     """When the state is saved, and how much is kept."""
 
     every_steps: Annotated[int, Meta(ge=0, description="Steps between checkpoints; 0: by time.")] = 0
-    every_minutes: Annotated[float, Meta(ge=0, description="Minutes between checkpoints; 0: only at the end.")] = 2.0
-    keep: Annotated[int, Meta(ge=2, le=1000, description="How many checkpoints are kept beside the best.")] = 3
+    every_minutes: Annotated[
+        float, Meta(ge=0, description="Minutes between checkpoints; 0: only at the end.")
+    ] = 2.0
+    keep: Annotated[
+        int, Meta(ge=2, le=1000, description="How many checkpoints are kept beside the best.")
+    ] = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
     """Where and how it is computed."""
 
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Meta(description="Where it is computed.")] = "auto"
-    precision: Annotated[
-        Literal["fp32", "tf32", "bf16"], Meta(description="Arithmetic of the products.")
-    ] = "fp32"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Meta(description="Where it is computed.")] = (
+        "auto"
+    )
+    precision: Annotated[Literal["fp32", "tf32", "bf16"], Meta(description="Arithmetic of the products.")] = (
+        "fp32"
+    )
     threads: Annotated[int, Meta(ge=0, le=1024, description="CPU threads; 0: timed at the start.")] = 0
     exact: Annotated[bool, Meta(description="Refuse whatever would make two runs differ by a bit.")] = False
-    seed: Annotated[int, Meta(ge=0, lt=2**62, description="Seed of weights, data order, dropout and samples.")] = 1
+    seed: Annotated[
+        int, Meta(ge=0, lt=2**62, description="Seed of weights, data order, dropout and samples.")
+    ] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +171,8 @@ class Resolved:
 
 def sections() -> dict[str, type]:
     """Return the section names and their dataclasses, in order."""
-    return {name: hint for name, hint in get_type_hints(RunConfig).items() if is_dataclass(hint)}
+    hints: dict[str, type] = get_type_hints(RunConfig)
+    return hints
 
 
 def resolve(layers: Sequence[Layer]) -> Resolved:
@@ -169,7 +199,9 @@ def resolve(layers: Sequence[Layer]) -> Resolved:
                 try:
                     msgspec.convert(one, known[section])
                 except msgspec.ValidationError as error:
-                    raise UsageError(f"{origin}: {section}.{key}: {str(error).split(' - at')[0]}, not {value!r}") from None
+                    raise UsageError(
+                        f"{origin}: {section}.{key}: {str(error).split(' - at')[0]}, not {value!r}"
+                    ) from None
                 merged[section][key] = value
                 origins[f"{section}.{key}"] = origin
     return Resolved(check(msgspec.convert(merged, RunConfig)), origins)
@@ -185,10 +217,14 @@ def check(config: RunConfig) -> RunConfig:
     if data.seq_len_min > data.seq_len:
         raise UsageError(f"data.seq_len_min {data.seq_len_min} is larger than data.seq_len {data.seq_len}")
     if corpus.validation + corpus.test >= 1:
-        raise UsageError("corpus.validation and corpus.test leave nothing to train on; they must add up to less than 1")
+        raise UsageError(
+            "corpus.validation and corpus.test leave nothing to train on; they must add up to less than 1"
+        )
     needs_validation = config.budget.patience or config.optim.schedule == "plateau"
     if needs_validation and not corpus.validation:
-        raise UsageError("budget.patience and the plateau schedule need a validation split; set corpus.validation")
+        raise UsageError(
+            "budget.patience and the plateau schedule need a validation split; set corpus.validation"
+        )
     if config.runtime.exact and config.budget.minutes:
         raise UsageError("--exact needs a budget in steps or epochs: minutes differ from run to run")
     if config.runtime.precision == "tf32" and config.runtime.device in ("cpu", "mps"):

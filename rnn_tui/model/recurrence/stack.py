@@ -5,6 +5,7 @@ cannot.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,14 +24,19 @@ class Stack(Core):
         self.input_size = cores[0].input_size
         self.output_size = cores[-1].output_size
 
+    @property
+    def cores(self) -> list[Core]:
+        """The layers, the lowest first."""
+        return cast(list[Core], list(self.layers))
+
     def initial_state(
         self, batch_size: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
     ) -> State:
-        return tuple(core.initial_state(batch_size, device=device, dtype=dtype) for core in self.layers)
+        return tuple(core.initial_state(batch_size, device=device, dtype=dtype) for core in self.cores)
 
     def forward(self, xs: Tensor, state: State, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         after = []
-        for index, (core, inner) in enumerate(zip(self.layers, state, strict=True)):
+        for index, (core, inner) in enumerate(zip(self.cores, state, strict=True)):
             if index:
                 xs = functional.dropout(xs, self.dropout, self.training)
             xs, inner = core(xs, inner, reset=reset)
@@ -39,7 +45,7 @@ class Stack(Core):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         after = []
-        for index, (core, inner) in enumerate(zip(self.layers, state, strict=True)):
+        for index, (core, inner) in enumerate(zip(self.cores, state, strict=True)):
             if index:
                 x = functional.dropout(x, self.dropout, self.training)
             x, inner = core.step(x, inner)

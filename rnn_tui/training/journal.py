@@ -1,0 +1,52 @@
+"""What the worker tells the world: lines in the event log, and the status file."""
+
+import time
+from typing import Any
+
+from rnn_tui.errors import DiskError
+from rnn_tui.runs.events import EventWriter
+from rnn_tui.runs.layout import RunFolder
+from rnn_tui.runs.status import my_status, write_status
+from rnn_tui.training.loop import Trainer
+
+STATUS_SECONDS = 0.5
+"""How often status.json is replaced; a dead worker is seen by its lock, not by a late heartbeat."""
+
+
+class RunJournal:
+    """Writes events.jsonl and status.json of one run; the caller holds its lock."""
+
+    def __init__(self, run: RunFolder, attempt: int) -> None:
+        self.run = run
+        self.writer = EventWriter(run.events_path, attempt)
+        self._status = my_status("starting", attempt=attempt)
+        self._written = 0.0
+
+    def event(self, kind: str, step: int, *, durable: bool = False, **data: Any) -> None:
+        """Append one event."""
+        self.writer.write(kind, step, durable=durable, **data)
+
+    def status(self, state: str, trainer: Trainer | None, *, force: bool = False, message: str = "") -> None:
+        """Replace status.json, at most every `STATUS_SECONDS` unless forced. A full disk is no reason to stop."""
+        now = time.monotonic()
+        if not force and now - self._written < STATUS_SECONDS:
+            return
+        self._written = now
+        status = self._status
+        status.state, status.message, status.time = state, message, time.time()
+        status.heartbeat += 1
+        if trainer is not None:
+            progress = trainer.progress
+            status.step, status.total_steps, status.epoch = progress.step, trainer.total_steps, trainer.epochs
+            status.elapsed, status.eta = progress.elapsed, trainer.eta
+            status.train_loss, status.validation_loss = progress.train_loss, progress.validation_loss
+            status.best_loss, status.best_step = progress.best_loss, progress.best_step
+            status.tokens_per_second = trainer.tokens_per_second
+        try:
+            write_status(self.run, status)
+        except DiskError as error:
+            self.event("warning", status.step, message=str(error))
+
+    def close(self) -> None:
+        """Flush the log."""
+        self.writer.close()

@@ -1,0 +1,146 @@
+"""From settings to a running worker: the one way both faces start a run. Free of torch.
+
+Everything that can be wrong is found before anything is written: settings, plugin options, the corpus, whether
+one batch fits. Preparing the corpus here also fills the cache that the worker then reads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rnn_tui import __version__
+from rnn_tui.corpus.config import CorpusConfig
+from rnn_tui.corpus.prepare import PreparedCorpus, prepare
+from rnn_tui.corpus.snapshot import Progress
+from rnn_tui.corpus.sources import check_source
+from rnn_tui.errors import BusyError
+from rnn_tui.plugin.describe import check_options
+from rnn_tui.plugin.options import make_options
+from rnn_tui.plugin.registry import load_plugin, plugin_record
+from rnn_tui.runs.folder import RunFolder, check_name, create_run, is_run, remove_run
+from rnn_tui.runs.status import run_state
+from rnn_tui.runs.supervisor import start_worker
+from rnn_tui.tasks.windows import plan_epoch
+from rnn_tui.training.config import Layer, Resolved, RunConfig, resolve, to_dict
+
+STDIN_COPY = "corpus.txt"
+"""What standard input is kept as inside the run folder, so that the run can be resumed."""
+
+
+def prepare_run_config(layers: Sequence[Layer]) -> Resolved:
+    """Merge the layers and check them as far as that is cheap: settings, plugin options, that the corpus exists.
+
+    Raises:
+        UsageError, InputError, PluginError: naming the layer or the plugin.
+    """
+    resolved = resolve(layers)
+    config = resolved.config
+    arch = check_options("architecture", config.model.arch, config.model.options)
+    tokenizer = check_options("tokenizer", config.tokenizer.name, config.tokenizer.options)
+    if config.corpus.source != "-":
+        check_source(config.corpus.source)
+    return Resolved(
+        replace(
+            config,
+            model=replace(config.model, options=arch),
+            tokenizer=replace(config.tokenizer, options=tokenizer),
+            corpus=replace(config.corpus, source=lasting_source(config.corpus.source)),
+        ),
+        resolved.origins,
+    )
+
+
+def lasting_source(source: str) -> str:
+    """Return a path that still leads to the file when the run is resumed from another folder."""
+    return str(Path(source).absolute()) if source != "-" and Path(source).exists() else source
+
+
+def corpus_of(run: RunFolder, config: CorpusConfig) -> CorpusConfig:
+    """Return the corpus settings with standard input replaced by the copy that the run keeps."""
+    return replace(config, source=str(run.path / STDIN_COPY)) if config.source == "-" else config
+
+
+def prepare_corpus(
+    config: RunConfig, *, progress: Progress | None = None, keep_in: Path | None = None
+) -> PreparedCorpus:
+    """Prepare the corpus of a run and check that its training split fills a batch.
+
+    Raises:
+        InputError: for an unusable text, or one too short for the batch; says what to change.
+    """
+    tokenizer = load_plugin("tokenizer", config.tokenizer.name)
+    options: Any = make_options(
+        getattr(tokenizer, "Options", None),
+        config.tokenizer.options,
+        owner=f"tokenizer {config.tokenizer.name}",
+    )
+    prepared = prepare(config.corpus, tokenizer, options, progress=progress, keep_in=keep_in)
+    check_plan(config, prepared.splits["train"].tokens)
+    return prepared
+
+
+def check_plan(config: RunConfig, tokens: int) -> None:
+    """Raise InputError unless `tokens` tokens fill one batch in every epoch."""
+    data = config.data
+    plan_epoch(
+        tokens,
+        sampling=data.sampling,
+        batch_size=data.batch_size,
+        seq_len=data.seq_len,
+        seq_len_min=data.seq_len_min,
+        seed=config.runtime.seed,
+        epoch=0,
+    )
+
+
+def create(
+    runs_dir: Path, name: str | None, config: RunConfig, *, progress: Progress | None = None
+) -> RunFolder:
+    """Create the folder of a run, ready for `runs.supervisor.start_worker`.
+
+    A run of the same name that failed before its first step is replaced: nothing is lost with it.
+
+    Raises:
+        RnnTuiError: as `prepare_corpus` and `create_run`; nothing is left behind.
+    """
+    if name is not None:
+        check_name(name)
+        _clear_unstarted(runs_dir, name)
+    if config.corpus.source != "-":
+        prepare_corpus(config, progress=progress)
+    about = {
+        "rnn_tui": __version__,
+        "architecture": plugin_record("architecture", config.model.arch),
+        "tokenizer": plugin_record("tokenizer", config.tokenizer.name),
+    }
+    run = create_run(runs_dir, name, to_dict(config) | {"about": about})
+    if config.corpus.source == "-":
+        try:
+            prepare_corpus(config, progress=progress, keep_in=run.path)
+        except BaseException:
+            remove_run(run)
+            raise
+    return run
+
+
+def start(
+    runs_dir: Path, name: str | None, config: RunConfig, *, progress: Progress | None = None
+) -> RunFolder:
+    """Create a run and start its worker, detached. Raises as `create`."""
+    run = create(runs_dir, name, config, progress=progress)
+    start_worker(run)
+    return run
+
+
+def _clear_unstarted(runs_dir: Path, name: str) -> None:
+    run = RunFolder(runs_dir / name)
+    if not is_run(run.path):
+        return
+    view = run_state(run)
+    if view.state == "failed" and view.status is not None and view.status.step == 0:
+        remove_run(run)
+    else:
+        raise BusyError(
+            f"there is already a run named {name} in {runs_dir}; choose another --name or remove it"
+        )

@@ -1,0 +1,300 @@
+"""From a run folder to a trainer that is ready for its next update."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rnn_tui import __version__
+from rnn_tui.corpus.baselines import baselines
+from rnn_tui.corpus.prepare import PreparedCorpus
+from rnn_tui.errors import InputError, UsageError
+from rnn_tui.files import disk_error, fsync_directory
+from rnn_tui.inference.generate import sample_text
+from rnn_tui.inference.sampling import SamplingConfig
+from rnn_tui.model.file import FORMAT, ModelFile, load_weights, save_model
+from rnn_tui.model.language_model import build_model
+from rnn_tui.plugin.options import parse_options
+from rnn_tui.plugin.registry import load_plugin, plugin_record
+from rnn_tui.plugin.tokenizer import Tokenizer
+from rnn_tui.runs.control import Inbox
+from rnn_tui.runs.events import EventReader, number
+from rnn_tui.runs.layout import RunFolder
+from rnn_tui.training import checkpoint as checkpoints
+from rnn_tui.training.config import RunConfig, to_dict
+from rnn_tui.training.journal import RunJournal
+from rnn_tui.training.launch import corpus_of, prepare_corpus
+from rnn_tui.training.loop import Data, Progress, Replayed, Trainer
+from rnn_tui.training.optim import build_optimizer
+from rnn_tui.training.setup import (
+    Pace,
+    choose_pace,
+    device_name,
+    pick_device,
+    seed_everything,
+    set_precision,
+    warm_up_math,
+)
+from rnn_tui.training.snapshot import read_progress, restore, tensors_of, values_of
+
+
+def open_session(
+    run: RunFolder, config: RunConfig, journal: RunJournal, signalled: Callable[[], int | None]
+) -> Trainer:
+    """Build or resume the run; the caller holds its lock.
+
+    Raises:
+        RnnTuiError: when the corpus, a plugin, the device or every checkpoint is not what the run needs.
+    """
+    warm_up_math()  # before plugins and seeds: see there
+    device = pick_device(config.runtime.device)
+    set_precision(config.runtime.precision)
+    corpus = prepare_corpus(
+        replace(config, corpus=corpus_of(run, config.corpus)),
+        progress=lambda *_: journal.status("starting", None),
+        keep_in=run.path,
+    )
+    architecture = load_plugin("architecture", config.model.arch)
+    options = parse_options(
+        getattr(architecture, "Options", None),
+        config.model.options,
+        owner=f"architecture {config.model.arch}",
+    )
+    found = checkpoints.newest_valid(
+        run.checkpoints, lambda message: journal.event("warning", 0, message=message)
+    )
+    seed_everything(config.runtime.seed)
+    model = build_model(architecture, options, config.model, corpus.tokenizer.vocab_size).to(device).train()
+    optimizer = build_optimizer(config.optim, model.parameters())
+    train, validation = corpus.splits["train"], corpus.splits.get("validation")
+    data = Data(
+        train.ids(),
+        validation.ids() if validation else None,
+        chars_per_token=(validation or train).chars / max(1, (validation or train).tokens),
+        bytes_per_token=(validation or train).bytes / max(1, (validation or train).tokens),
+    )
+
+    def trainer_for(progress: Progress, pace: Pace, replay: list[Replayed]) -> Trainer:
+        return Trainer(
+            config,
+            model,
+            optimizer,
+            data,
+            pace,
+            progress,
+            journal=journal,
+            requests=Inbox(run),
+            signalled=signalled,
+            replay=replay,
+            save=lambda trainer, reason: save(run, trainer, corpus, journal, reason),
+            sample=lambda trainer: sample(trainer, corpus),
+        )
+
+    if found is None:
+        progress = Progress(base_lr=config.optim.lr)
+        trainer = trainer_for(progress, Pace(1, 1, 1), [])
+        trainer.pace = _timed_pace(trainer)
+        seed_everything(config.runtime.seed)  # timing took random numbers when there is dropout
+        _announce(journal, "start", trainer, corpus)
+        save(
+            run, trainer, corpus, journal, "start"
+        )  # from here on a kill loses time, never the run's identity
+    else:
+        tensors, values = found.load()
+        if values.get("corpus") != corpus.fingerprint:
+            raise InputError(
+                f"the corpus {config.corpus.source} is not what run {run.name} began with; put the text back, or "
+                "start a new run on this one"
+            )
+        load_weights(found.model_path, model)
+        progress, pace = read_progress(values)
+        torch.set_num_threads(pace.threads)
+        trainer = trainer_for(progress, pace, _journalled(run, progress))
+        if trainer.used >= 1:
+            raise UsageError(
+                f"run {run.name} is complete: its budget is used; start a new run to train longer"
+            )
+        _compare(found.manifest.get("environment", {}), environment(trainer), config, journal, progress.step)
+        _announce(journal, "resume", trainer, corpus, from_step=progress.step)
+        restore(trainer, tensors, values)
+    journal.status("running", trainer, force=True)
+    return trainer
+
+
+def _timed_pace(trainer: Trainer) -> Pace:
+    """Choose threads and intervals by timing whole steps that change nothing."""
+
+    def step() -> float:
+        loss, _ = trainer.loss(0, None)
+        torch.autograd.backward(loss)
+        value = loss.item()  # waits for the device
+        trainer.model.zero_grad(set_to_none=True)
+        return value
+
+    data, validation = trainer.config.data, trainer.data.validation
+    return choose_pace(
+        trainer.config,
+        trainer.model.device,
+        step,
+        tokens_per_step=data.batch_size * float(trainer.plan.lengths[0]),
+        validation_tokens=trainer.config.watch.validation_tokens
+        or (0 if validation is None else len(validation)),
+        total_steps=trainer.total_steps,
+    )
+
+
+def environment(trainer: Trainer) -> dict[str, Any]:
+    """What the bits of a result depend on beside the configuration."""
+    device = trainer.model.device
+    return {
+        "rnn_tui": __version__,
+        "torch": str(torch.__version__),
+        "device": device_name(device),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": trainer.pace.threads if device.type == "cpu" else 0,
+    }
+
+
+def _compare(
+    then: dict[str, Any], now: dict[str, Any], config: RunConfig, journal: RunJournal, step: int
+) -> None:
+    differing = [
+        f"{key} {then.get(key)} is now {value}" for key, value in now.items() if then.get(key) != value
+    ]
+    if differing:
+        message = f"resuming is not bit-exact: {'; '.join(differing)}"
+        if config.runtime.exact:
+            raise UsageError(f"{message}; this run was started with --exact")
+        journal.event("warning", step, message=message)
+
+
+def _journalled(run: RunFolder, progress: Progress) -> list[Replayed]:
+    """Changes of the rate that were journalled after the checkpoint and are not in it."""
+    changes = {
+        event.data["id"]: Replayed(event.step, event.data["id"], number(event.data["args"].get("lr")))
+        for event in EventReader(run.events_path).poll()
+        if event.kind == "command" and event.data.get("command") == "set" and event.step >= progress.step
+    }
+    return sorted((c for c in changes.values() if c.id not in progress.applied), key=lambda c: c.step)
+
+
+def _announce(journal: RunJournal, kind: str, trainer: Trainer, corpus: PreparedCorpus, **more: Any) -> None:
+    config, device = trainer.config, trainer.model.device
+    known = {}
+    if trainer.data.validation is not None:
+        known = asdict(baselines(trainer.data.train, trainer.data.validation, corpus.tokenizer.vocab_size))
+    total = trainer.total_steps
+    journal.event(
+        kind,
+        trainer.progress.step,
+        durable=True,
+        engine="loop",
+        engine_reason="the plain loop over time",
+        device=device.type,
+        device_name=device_name(device),
+        precision=config.runtime.precision,
+        threads=trainer.pace.threads,
+        parameters=trainer.model.parameter_count(),
+        vocab_size=corpus.tokenizer.vocab_size,
+        tokenizer=config.tokenizer.name,
+        arch=config.model.arch,
+        corpus=corpus.name,
+        tokens_train=len(trainer.data.train),
+        tokens_validation=0 if trainer.data.validation is None else len(trainer.data.validation),
+        characters_train=corpus.splits["train"].chars,
+        steps_per_epoch=len(trainer.plan),
+        total_steps=total,
+        minutes=config.budget.minutes,
+        log_every=trainer.pace.log_every,
+        validate_every=trainer.pace.validate_every,
+        chars_per_token=trainer.data.chars_per_token,
+        bytes_per_token=trainer.data.bytes_per_token,
+        torch=str(torch.__version__),
+        exactness=f"bit for bit on this machine with torch {torch.__version__} and {trainer.pace.threads} threads",
+        **known,
+        **more,
+    )
+
+
+def sample(trainer: Trainer, corpus: PreparedCorpus) -> str:
+    """A text from the model as it is; the seed follows from the run's, so that a resumed run writes the same."""
+    watch = trainer.config.watch
+    config = SamplingConfig(
+        temperature=watch.sample_temperature,
+        length=watch.sample_length,
+        seed=(trainer.config.runtime.seed * 1_000_003 + trainer.progress.step) % 2**62,
+    )
+    assert isinstance(corpus.tokenizer, Tokenizer)  # the corpus knows less of it than a plugin is
+    return sample_text(trainer.model, corpus.tokenizer, watch.sample_prompt, config)
+
+
+def header_for(run: RunFolder, trainer: Trainer, corpus: PreparedCorpus) -> ModelFile:
+    """The settings, tokenizer and figures that go into the model file."""
+    config, progress = trainer.config, trainer.progress
+    current = progress.validated_at == progress.step
+    return ModelFile(
+        config=to_dict(config),
+        tokenizer={**plugin_record("tokenizer", config.tokenizer.name), "state": corpus.tokenizer.to_state()},
+        architecture=plugin_record("architecture", config.model.arch),
+        training={
+            "run": run.name,
+            "corpus": corpus.name,
+            "step": progress.step,
+            "train_loss": progress.train_loss,
+            "validation_loss": progress.validation_loss if current else None,
+            "best": current and progress.best_step == progress.step,
+            "chars_per_token": trainer.data.chars_per_token,
+            "bytes_per_token": trainer.data.bytes_per_token,
+        },
+        format=FORMAT,
+    )
+
+
+def save(run: RunFolder, trainer: Trainer, corpus: PreparedCorpus, journal: RunJournal, reason: str) -> None:
+    """Write a checkpoint, publish its model where it is the best, and remove what is too old."""
+    begin = time.monotonic()
+    progress = trainer.progress
+    header = header_for(run, trainer, corpus)
+    saved = checkpoints.save(
+        run.checkpoints,
+        progress.step,
+        lambda path: save_model(path, trainer.model, header),
+        tensors_of(trainer),
+        values_of(trainer) | {"corpus": corpus.fingerprint},
+        run_id=run.name,
+        environment=environment(trainer),
+    )
+    best = progress.best_step == progress.step
+    if best or trainer.data.validation is None or not run.model_path.exists():
+        publish(saved.model_path, run.model_path)
+    checkpoints.prune(run.checkpoints, keep=trainer.config.checkpoint.keep, best_step=progress.best_step)
+    journal.event(
+        "checkpoint",
+        progress.step,
+        durable=True,
+        name=saved.path.name,
+        reason=reason,
+        seconds=time.monotonic() - begin,
+    )
+
+
+def publish(model: Path, target: Path) -> None:
+    """Put a checkpoint's model file in the place of `target`, whole; both are never written to again."""
+    temporary = target.with_name(f".tmp-{target.name}")
+    try:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(model, temporary)
+        except OSError:  # a file system without hard links
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(model, temporary)
+        os.rename(temporary, target)
+        fsync_directory(target.parent)
+    except OSError as error:
+        raise disk_error(error, f"could not publish {target.name}; the earlier one is whole") from error

@@ -1,0 +1,185 @@
+"""Before the first step: device, threads, precision, seeds and the pace at which things are measured."""
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rnn_tui.errors import UsageError
+from rnn_tui.training.config import RunConfig, RuntimeConfig
+
+# MKL's vector maths picks its kernels at the first call; two threads racing there leave one with a less accurate
+# kernel for the life of the process, so that processes differ in the last bits (pytorch#188792: 21 of 550 fresh
+# processes, 0 of 550 after this warm-up, which takes 3 to 9 ms).
+_VECTOR_MATH = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "ceil",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "erfinv",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "lgamma",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "reciprocal",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+    "trunc",
+]
+
+
+def warm_up_math() -> None:
+    """Call every vectorised unary function once on a single thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for dtype in (torch.float32, torch.float64):
+        one = torch.full((1,), 0.5, dtype=dtype)
+        for name in _VECTOR_MATH:
+            getattr(torch, name)(one)
+        torch.pow(one, one)
+        torch.atan2(one, one)
+        torch.logcumsumexp(one, 0)
+    torch.set_num_threads(threads)
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device a setting names; `auto` takes cuda, then mps, then cpu.
+
+    Raises:
+        UsageError: when this machine or this torch has no such device.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there[name]:
+        have = ", ".join(device for device, found in there.items() if found)
+        raise UsageError(
+            f"device {name} is not here: torch {torch.__version__} finds {have}; use --device auto"
+        )
+    return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """Return what a person calls the device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def set_precision(precision: str) -> None:
+    """Set the arithmetic of matrix products for every path at once: cuDNN takes TF32 by default, matmul does not."""
+    tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch, NumPy's and Python's global generators; plugins may use any of them."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def cpu_count() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def best_threads(step: Callable[[], object]) -> tuple[int, float]:
+    """Time `step` with different numbers of threads; return the best number and its seconds.
+
+    With one core busy elsewhere, torch's default of all cores was measured 5 to 14 times slower than one thread: a
+    barrier waits for the thread that was put aside.
+    """
+    cores = cpu_count()
+    candidates = sorted({1, 2, 3, 4, cores // 2, cores - 1, cores} & set(range(1, cores + 1)))
+    times: dict[int, float] = {}
+    for threads in candidates:
+        torch.set_num_threads(threads)
+        step()
+        times[threads] = min(_seconds(step) for _ in range(3))
+    best = min(times, key=times.__getitem__)
+    # a barrier stalls when the screen or anything else wants a core: all of them must be clearly better
+    if best == cores > 1 and cores - 1 in times and times[cores - 1] < 1.05 * times[best]:
+        best = cores - 1
+    torch.set_num_threads(best)
+    return best, times[best]
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    step()
+    return time.perf_counter() - begin
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was decided at the start and is pinned in every checkpoint, so that a resumed run decides the same."""
+
+    threads: int
+    log_every: int
+    validate_every: int
+
+
+def choose_pace(
+    config: RunConfig,
+    device: torch.device,
+    step: Callable[[], object],
+    *,
+    tokens_per_step: float,
+    validation_tokens: int,
+    total_steps: int | None,
+) -> Pace:
+    """Fix threads and intervals. With `exact`, nothing is timed, so that two runs choose alike."""
+    runtime: RuntimeConfig = config.runtime
+    watch = config.watch
+    if runtime.exact:
+        threads = runtime.threads or max(1, cpu_count() // 2)
+        torch.set_num_threads(threads)
+        interval = max(1, (total_steps or 1000) // 20)
+        return Pace(threads, watch.log_every or 10, watch.validate_every or interval)
+    if device.type != "cpu" or runtime.threads:
+        threads = runtime.threads or max(1, min(4, cpu_count() // 2))
+        torch.set_num_threads(threads)
+        step()
+        seconds = min(_seconds(step) for _ in range(3))
+    else:
+        threads, seconds = best_threads(step)
+    # a validation is a forward pass, a good third of a step for each token; it may cost a fifth of the time at most
+    validation_seconds = 0.4 * seconds * validation_tokens / tokens_per_step
+    budget_seconds = min(
+        total_steps * seconds if total_steps else math.inf,
+        config.budget.minutes * 60 or math.inf,
+    )
+    interval_seconds = max(5 * validation_seconds, min(15.0, budget_seconds / 10))
+    interval = max(1, round(interval_seconds / seconds))
+    return Pace(threads, watch.log_every or round_125(0.25 / seconds), watch.validate_every or interval)
+
+
+def round_125(value: float) -> int:
+    """Round down to 1, 2 or 5 times a power of ten, between 1 and 100."""
+    if value <= 1:
+        return 1
+    power = 10 ** math.floor(math.log10(value))
+    return min(100, int(power * max(m for m in (1, 2, 5) if m * power <= value)))

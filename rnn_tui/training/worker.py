@@ -1,0 +1,133 @@
+"""The worker process: `python -m rnn_tui.training.worker RUN` starts or resumes the run in that folder.
+
+It leads a session of its own and ignores SIGHUP, so that it outlives the terminal. SIGTERM and SIGINT checkpoint
+and end with 143 and 130; a second one ends at once. It holds the run's lock while it lives and is the only writer
+of the folder.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from rnn_tui.errors import OutOfMemoryError, RnnTuiError, UsageError
+from rnn_tui.runs.events import last_event
+from rnn_tui.runs.layout import RunFolder
+from rnn_tui.runs.lock import RunLock
+from rnn_tui.training.config import from_dict
+from rnn_tui.training.journal import RunJournal
+from rnn_tui.training.loop import Ending, Trainer
+from rnn_tui.training.session import open_session
+
+PR_SET_PDEATHSIG = 1
+
+
+class Signals:
+    """Remembers the first SIGTERM or SIGINT; the second one ends the process."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._take)
+        signal.signal(signal.SIGINT, self._take)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            os._exit(128 + number)
+        self.number = number
+
+    def __call__(self) -> int | None:
+        return self.number
+
+
+def tie_to_parent() -> None:
+    """Ask Linux for a SIGTERM when the parent dies; a run in the foreground ends with its command."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(path: str) -> int:
+    """Train the run at `path` until it ends; return the exit code."""
+    signals = Signals()
+    if os.environ.get("RNN_TUI_FOREGROUND") == "1":
+        tie_to_parent()
+    run = RunFolder(Path(path))
+    try:
+        with RunLock.acquire(run):
+            return _work(run, signals)
+    except RnnTuiError as error:
+        print(f"rnn-tui: error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _work(run: RunFolder, signals: Signals) -> int:
+    last = last_event(run.events_path)
+    if last and last.kind == "end" and last.data.get("reason") in ("finished", "early-stop"):
+        raise UsageError(f"run {run.name} is complete; start a new run to train longer")
+    journal = RunJournal(run, attempt=last.attempt + 1 if last else 1)
+    trainer: Trainer | None = None
+    try:
+        journal.status("starting", None, force=True)
+        config = from_dict(
+            {k: v for k, v in run.read_config().items() if k != "about"}, f"run {run.name}: config.toml"
+        )
+        trainer = open_session(run, config, journal, signals)
+        ending = trainer.train()
+    except RnnTuiError as error:
+        ending = Ending("failed", str(error), error.exit_code)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        ending = _out_of_memory(error)
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+            ending = _out_of_memory(error)
+        else:
+            traceback.print_exc()  # into worker.log
+            ending = Ending("failed", f"{type(error).__name__}: {error}; the traceback is in worker.log", 1)
+    _report(journal, trainer, ending)
+    return ending.exit_code
+
+
+def _out_of_memory(error: BaseException) -> Ending:
+    message = f"out of memory; use a smaller batch_size, seq_len or hidden_size ({str(error).splitlines()[0][:200]})"
+    return Ending("failed", message, OutOfMemoryError.exit_code)
+
+
+def _report(journal: RunJournal, trainer: Trainer | None, ending: Ending) -> None:
+    progress = trainer.progress if trainer else None
+    step = progress.step if progress else 0
+    if ending.reason == "failed":
+        journal.event("error", step, message=ending.message)
+    journal.event(
+        "end",
+        step,
+        durable=True,
+        reason=ending.reason,
+        message=ending.message,
+        train_loss=progress.train_loss if progress else None,
+        validation_loss=progress.validation_loss if progress else None,
+        best_loss=progress.best_loss if progress else None,
+        best_step=progress.best_step if progress else None,
+        steps=step,
+        epochs=trainer.epochs if trainer else 0.0,
+        elapsed=progress.elapsed if progress else 0.0,
+        exit_code=ending.exit_code,
+    )
+    state = {"finished": "finished", "early-stop": "finished", "diverged": "diverged", "failed": "failed"}
+    journal.status(state.get(ending.reason, "stopped"), trainer, force=True, message=ending.message)
+    journal.close()
+    if ending.reason == "failed":
+        print(f"rnn-tui: error: {ending.message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m rnn_tui.training.worker RUN")
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,67 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from rnn_tui.errors import UsageError
+from rnn_tui.training.config import OptimConfig
+from rnn_tui.training.optim import build_optimizer, clip_gradients, set_rate
+
+
+def parameter(values, gradient):
+    made = nn.Parameter(torch.tensor(values))
+    made.grad = torch.tensor(gradient)
+    return made
+
+
+def test_clipping_scales_all_gradients_by_one_factor():
+    a, b = parameter([0.0, 0.0], [3.0, 0.0]), parameter([0.0], [4.0])
+    norm, clipped = clip_gradients([a, b], 1.0)
+    assert norm == 5
+    assert clipped
+    assert a.grad.tolist() == pytest.approx([0.6, 0.0])
+    assert b.grad.tolist() == pytest.approx([0.8])
+
+
+def test_a_small_gradient_is_left_alone():
+    a = parameter([0.0], [0.5])
+    assert clip_gradients([a], 1.0) == (0.5, False)
+    assert a.grad.item() == 0.5
+    assert clip_gradients([a], 0.0) == (0.5, False)
+
+
+def test_an_infinite_gradient_is_not_multiplied_into_nan():
+    a = parameter([0.0, 0.0], [math.inf, 1.0])
+    norm, _ = clip_gradients([a], 1.0)
+    assert norm == math.inf
+    assert a.grad.tolist() == [math.inf, 1.0]
+
+
+def test_sgd_by_hand():
+    a = parameter([1.0], [0.5])
+    optimizer = build_optimizer(OptimConfig(optimizer="sgd", lr=0.1), [a])
+    set_rate(optimizer, 0.2)
+    optimizer.step()
+    assert a.item() == pytest.approx(1.0 - 0.2 * 0.5)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_the_first_step_of_adam_is_the_rate(name):
+    a = parameter([1.0], [0.37])
+    build_optimizer(OptimConfig(optimizer=name, lr=0.1), [a]).step()
+    assert a.item() == pytest.approx(0.9, abs=1e-6)  # m / sqrt(v) = 1 at the first step
+
+
+def test_rmsprop_by_hand():
+    a = parameter([1.0], [2.0])
+    build_optimizer(OptimConfig(optimizer="rmsprop", lr=0.01), [a]).step()
+    assert a.item() == pytest.approx(1.0 - 0.01 * 2.0 / math.sqrt(0.01 * 4.0), abs=1e-6)
+
+
+def test_amsgrad_only_where_torch_has_it():
+    assert build_optimizer(OptimConfig(optimizer="adam", amsgrad=True), [parameter([1.0], [1.0])]).defaults[
+        "amsgrad"
+    ]
+    with pytest.raises(UsageError, match="not for sgd"):
+        build_optimizer(OptimConfig(optimizer="sgd", amsgrad=True), [parameter([1.0], [1.0])])

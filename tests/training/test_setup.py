@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from rnn_tui.errors import UsageError
+from rnn_tui.training.config import resolve
+from rnn_tui.training.setup import best_threads, choose_pace, pick_device, round_125, warm_up_math
+
+
+@pytest.fixture(autouse=True)
+def threads_as_they_were():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("value", "rounded"),
+    [(0.01, 1), (1, 1), (1.9, 1), (2, 2), (4.99, 2), (5, 5), (19, 10), (49, 20), (3000, 100)],
+)
+def test_round_125(value, rounded):
+    assert round_125(value) == rounded
+
+
+def test_a_missing_device_is_named():
+    assert pick_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match=r"device cuda is not here.*finds cpu"):
+            pick_device("cuda")
+
+
+def test_the_warm_up_leaves_the_thread_count():
+    torch.set_num_threads(2)
+    warm_up_math()
+    assert torch.get_num_threads() == 2
+
+
+def test_the_fastest_number_of_threads_wins(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("rnn_tui.training.setup.cpu_count", lambda: 8)
+    monkeypatch.setattr("rnn_tui.training.setup.time.perf_counter", lambda: clock[0])
+    cost = {1: 4.0, 2: 2.0, 3: 1.5, 4: 1.0, 7: 3.0, 8: 9.0}
+
+    def step():
+        clock[0] += cost[torch.get_num_threads()]
+
+    assert best_threads(step) == (4, 1.0)
+    assert torch.get_num_threads() == 4
+
+
+def test_exact_runs_choose_without_timing():
+    config = resolve([("x", {"runtime": {"exact": True, "threads": 2}, "budget": {"steps": 400}})]).config
+
+    def never():
+        raise AssertionError("timed")
+
+    pace = choose_pace(
+        config, torch.device("cpu"), never, tokens_per_step=1, validation_tokens=1, total_steps=400
+    )
+    assert (pace.threads, pace.log_every, pace.validate_every) == (2, 10, 20)

@@ -1,0 +1,393 @@
+"""The worker on real run folders: in this process where that is enough, as a process of its own where it matters."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import safetensors.torch
+import torch
+
+from rnn_tui.runs.control import send
+from rnn_tui.runs.events import EventReader, effective, number
+from rnn_tui.runs.lock import RunLock
+from rnn_tui.runs.status import read_status, run_state
+from rnn_tui.training import checkpoint, worker
+from rnn_tui.training.config import resolve
+from rnn_tui.training.launch import create, prepare_run_config
+
+
+@pytest.fixture(autouse=True)
+def steady():
+    """The worker sets signal handlers and the thread count of its process, which here is pytest's."""
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    for number_, handler in handlers.items():
+        signal.signal(number_, handler)
+
+
+@pytest.fixture
+def text(tmp_path):
+    words = "the cat sat on the mat and the dog lay by the door of the old red house\n".split(" ")
+    generator = random.Random(0)
+    path = tmp_path / "words.txt"
+    path.write_text(" ".join(generator.choice(words) for _ in range(4000)))
+    return path
+
+
+def settings(text, **more):
+    base = {
+        "corpus": {"source": str(text)},
+        "model": {"hidden_size": 16, "dropout": 0.2, "num_layers": 2},
+        "data": {"seq_len": 12, "batch_size": 8},
+        "optim": {"warmup_steps": 3},
+        "budget": {"steps": 30},
+        "watch": {"log_every": 4, "validate_every": 10, "sample_length": 20},
+        "runtime": {"threads": 1, "device": "cpu"},
+    }
+    return {section: base.get(section, {}) | more.get(section, {}) for section in base | more}
+
+
+def make(tmp_path, name, text, **more):
+    return create(tmp_path / "runs", name, prepare_run_config([("test", settings(text, **more))]).config)
+
+
+def train(run):
+    return worker.main(str(run.path))
+
+
+def events(run):
+    return EventReader(run.events_path).poll()
+
+
+def fingerprint(run):
+    """Everything that a continued run depends on, from its newest checkpoint."""
+    newest = checkpoint.find(run.checkpoints)[0]
+    newest.verify()
+    tensors, values = newest.load()
+    weights = safetensors.torch.load(newest.model_path.read_bytes())
+    progress = {k: v for k, v in values["progress"].items() if k not in ("elapsed", "applied")}
+    return (
+        newest.step,
+        {k: t.numpy().tobytes() for k, t in (tensors | weights).items()},
+        progress,
+        values["python_rng"],
+    )
+
+
+def curve(run):
+    """What was measured, times left out."""
+    keep = {
+        "train": ("loss", "grad_norm", "clipped", "lr", "tokens"),
+        "validation": ("loss", "best"),
+        "sample": ("text",),
+    }
+    return [
+        (e.kind, e.step, *(e.data[k] for k in keep[e.kind])) for e in effective(events(run)) if e.kind in keep
+    ]
+
+
+def test_a_run_from_start_to_end(tmp_path, text):
+    run = make(tmp_path, "a", text)
+    assert train(run) == 0
+    kinds = [e.kind for e in events(run)]
+    assert kinds[0] == "start"
+    assert kinds[-1] == "end"
+    end = events(run)[-1].data
+    assert end["reason"] == "finished"
+    assert end["steps"] == 30
+    losses = [number(e.data["loss"]) for e in events(run) if e.kind == "validation"]
+    assert losses[-1] < losses[0]
+    assert end["best_loss"] == min(losses)
+    assert [e.step for e in events(run) if e.kind == "validation"] == [10, 20, 30]
+    assert [e.step for e in events(run) if e.kind == "train"] == [4, 8, 12, 16, 20, 24, 28, 30]
+    status = read_status(run)
+    assert (status.state, status.step, status.best_loss) == ("finished", 30, min(losses))
+    assert run.model_path.exists()
+    assert not run_state(run).alive
+
+
+@pytest.mark.parametrize("sampling", ["sequential", "random"])
+@pytest.mark.parametrize("arch", ["lstm", "nn-gru"])
+def test_stopped_and_resumed_equals_undisturbed(tmp_path, text, arch, sampling):
+    more = {
+        "model": {"arch": arch, "hidden_size": 16, "dropout": 0.2, "num_layers": 2},
+        "data": {"seq_len": 12, "seq_len_min": 5, "batch_size": 8, "sampling": sampling},
+    }
+    whole, parts = make(tmp_path, "whole", text, **more), make(tmp_path, "parts", text, **more)
+    assert train(whole) == 0
+    stop_at(parts, 7)
+    assert train(parts) == 0
+    stop_at(parts, 18)
+    assert train(parts) == 0
+    assert events(parts)[-1].data["reason"] == "stopped"
+    assert train(parts) == 0
+    assert fingerprint(parts) == fingerprint(whole)
+    assert curve(parts) == curve(whole)
+
+
+def stop_at(run, step):
+    """Have the next worker stop when it reaches `step`: a signal that arrives after so many looks."""
+    real = worker.open_session
+
+    def opened(*args):
+        worker.open_session = real
+        trainer = real(*args)
+        obey = trainer._obey
+
+        def when_there():
+            if trainer.progress.step == step:
+                trainer._stop = worker.Ending("stopped", "test", 0)
+            return obey()
+
+        trainer._obey = when_there
+        return trainer
+
+    worker.open_session = opened
+
+
+@pytest.mark.parametrize("omitted", ["rng.torch", "optim", "carry", "cursor", "base_lr", "sums"])
+def test_the_comparison_notices_any_part_that_is_not_restored(tmp_path, text, omitted, monkeypatch):
+    whole, parts = make(tmp_path, "whole", text), make(tmp_path, "parts", text)
+    train(whole)
+    stop_at(parts, 6)
+    train(parts)
+    real = checkpoint.Checkpoint.load
+
+    def load(self):
+        tensors, values = real(self)
+        progress = values["progress"]
+        match omitted:
+            case "rng.torch":
+                tensors["rng.torch"] = torch.Generator().manual_seed(99).get_state()
+            case "optim":
+                tensors = {k: torch.zeros_like(t) if k.startswith("optim") else t for k, t in tensors.items()}
+            case "carry":
+                values["carried"] = False
+            case "cursor":
+                progress["window"] += 1
+            case "base_lr":
+                progress["base_lr"] *= 1.5
+            case "sums":
+                progress["loss_sum"] = 0.0
+        return tensors, values
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "load", load)
+    train(parts)
+    monkeypatch.undo()
+    same_weights = fingerprint(parts)[1] == fingerprint(whole)[1]
+    assert same_weights == (omitted == "sums")
+    assert curve(parts) != curve(whole)
+
+
+def start_process(run, stderr=subprocess.DEVNULL):
+    return subprocess.Popen(
+        [sys.executable, "-m", "rnn_tui.training.worker", str(run.path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def test_killed_at_random_and_resumed_equals_undisturbed(tmp_path, text):
+    more = {"budget": {"steps": 120}, "checkpoint": {"every_steps": 10}}
+    whole, parts = make(tmp_path, "whole", text, **more), make(tmp_path, "parts", text, **more)
+    assert start_process(whole).wait(120) == 0
+    generator = random.Random(5)
+    for _ in range(3):
+        process = start_process(parts)
+        target = generator.randrange(5, 80)
+        seen = [0]
+
+        def reached(target=target, seen=seen, process=process):
+            seen[0] = max([seen[0], *(e.step for e in events(parts))])
+            return seen[0] >= target or process.poll() is not None
+
+        wait_for(reached)
+        time.sleep(generator.random() * 0.1)
+        process.kill()
+        process.wait()
+    assert not run_state(parts).alive
+    assert start_process(parts).wait(120) == 0
+    assert fingerprint(parts) == fingerprint(whole)
+    assert curve(parts) == curve(whole)
+
+
+def test_commands_while_it_runs(tmp_path, text):
+    run = make(tmp_path, "a", text, budget={"steps": 100_000})
+    process = start_process(run)
+
+    def kinds(kind):
+        return [e for e in events(run) if e.kind == kind]
+
+    wait_for(lambda: kinds("train"))
+    send(run, "pause")
+    wait_for(lambda: [e for e in kinds("state") if e.data["state"] == "paused"])
+    wait_for(lambda: read_status(run).state == "paused")
+    step = read_status(run).step
+    time.sleep(0.3)
+    assert read_status(run).step == step
+    send(run, "set", {"lr": 1e-4})
+    send(run, "resume")
+    wait_for(lambda: [e for e in kinds("train") if e.step > step + 4])
+    after = next(e for e in kinds("train") if e.step > step + 4)
+    assert after.data["lr"] == pytest.approx(1e-4, rel=1e-2)
+    send(run, "checkpoint")
+    wait_for(lambda: [e for e in kinds("checkpoint") if e.data["reason"] == "request"])
+    (run.inbox / "0000000000000000-00000000.json").write_text("{")
+    wait_for(lambda: [e for e in kinds("warning") if "refused" in e.data["message"]])
+    os.kill(process.pid, signal.SIGHUP)
+    time.sleep(0.2)
+    assert process.poll() is None
+    send(run, "stop")
+    assert process.wait(30) == 0
+    assert events(run)[-1].data["reason"] == "stopped"
+    assert read_status(run).state == "stopped"
+
+
+@pytest.mark.parametrize(("number_", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_save_and_end(tmp_path, text, number_, code):
+    run = make(tmp_path, "a", text, budget={"steps": 100_000})
+    process = start_process(run)
+    wait_for(lambda: any(e.kind == "train" for e in events(run)))
+    os.kill(process.pid, number_)
+    assert process.wait(30) == code
+    end = events(run)[-1]
+    assert end.data["reason"] == "preempted"
+    assert checkpoint.find(run.checkpoints)[0].step == end.step
+
+
+def test_a_second_worker_is_refused(tmp_path, text):
+    run = make(tmp_path, "a", text)
+    with RunLock.acquire(run):
+        process = start_process(run, subprocess.PIPE)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert f"process {os.getpid()}".encode() in said
+
+
+def test_a_complete_run_is_not_begun_again(tmp_path, text, capsys):
+    run = make(tmp_path, "a", text)
+    train(run)
+    before = fingerprint(run)
+    assert train(run) == 2
+    assert "is complete" in capsys.readouterr().err
+    assert fingerprint(run) == before
+    assert run_state(run).state == "finished"
+
+
+def test_another_corpus_is_noticed(tmp_path, text, capsys):
+    run = make(tmp_path, "a", text)
+    stop_at(run, 5)
+    train(run)
+    text.write_text(text.read_text().replace("cat", "cow"))
+    assert train(run) == 3
+    assert "is not what run a began with" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, text):
+    run = make(
+        tmp_path,
+        "a",
+        text,
+        optim={"optimizer": "sgd", "lr": 1e6, "clip": 0.0, "warmup_steps": 0},
+        model={"arch": "nn-rnn", "options": {"nonlinearity": "relu"}, "hidden_size": 16, "num_layers": 2},
+    )
+    code = train(run)
+    end = events(run)[-1].data
+    assert (code, end["reason"], end["exit_code"]) == (6, "diverged", 6)
+    assert read_status(run).state == "diverged"
+    assert checkpoint.newest_valid(run.checkpoints, pytest.fail) is not None
+
+
+def test_a_damaged_checkpoint_is_set_aside(tmp_path, text):
+    run = make(tmp_path, "a", text, checkpoint={"every_steps": 5})
+    stop_at(run, 12)
+    train(run)
+    newest = checkpoint.find(run.checkpoints)[0]
+    assert newest.step == 12
+    raw = bytearray((newest.path / "train.safetensors").read_bytes())
+    raw[-3] ^= 4
+    (newest.path / "train.safetensors").write_bytes(raw)
+    assert train(run) == 0
+    warnings = [e.data["message"] for e in events(run) if e.kind == "warning"]
+    assert any("set aside" in message for message in warnings)
+    assert next(e for e in events(run) if e.kind == "resume").data["from_step"] == 10
+
+
+def test_validation_equals_evaluating_the_model_file(tmp_path, text):
+    from rnn_tui.corpus.prepare import prepare_with
+    from rnn_tui.model.file import load_model
+    from rnn_tui.tasks.next_token import evaluate
+
+    run = make(tmp_path, "a", text)
+    train(run)
+    model, tokenizer, header = load_model(run.model_path)
+    config = resolve([("x", settings(text))]).config
+    ids = prepare_with(config.corpus, tokenizer).splits["validation"].ids()
+    assert (
+        evaluate(model, ids).mean == header.training["validation_loss"] == events(run)[-1].data["best_loss"]
+    )
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "plateau"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_every_optimiser_and_schedule_trains(tmp_path, text, optimizer, schedule):
+    rate = {"sgd": 1.0, "rmsprop": 0.005}.get(optimizer, 0.01)
+    run = make(
+        tmp_path,
+        "a",
+        text,
+        optim={"optimizer": optimizer, "schedule": schedule, "lr": rate, "warmup_steps": 3},
+    )
+    assert train(run) == 0
+    losses = [e.data["loss"] for e in events(run) if e.kind == "validation"]
+    assert losses[-1] < losses[0]
+
+
+def test_early_stopping(tmp_path, text):
+    run = make(
+        tmp_path,
+        "a",
+        text,
+        optim={"lr": 1e-9},
+        budget={"steps": 500, "patience": 2},
+        watch={"log_every": 4, "validate_every": 3, "sample_length": 0},
+    )
+    train(run)
+    end = events(run)[-1].data
+    # at such a rate nothing improves by more than rounding
+    assert end["reason"] == "early-stop"
+    assert end["steps"] < 500
+
+
+def test_without_a_validation_split_the_newest_model_is_kept(tmp_path, text):
+    run = make(tmp_path, "a", text, corpus={"source": str(text), "validation": 0.0})
+    assert train(run) == 0
+    assert not [e for e in events(run) if e.kind == "validation"]
+    from rnn_tui.model.file import read_header
+
+    assert read_header(run.model_path).training["step"] == 30
+
+
+def test_minutes_are_a_budget(tmp_path, text):
+    run = make(tmp_path, "a", text, budget={"steps": 0, "minutes": 0.02})
+    begin = time.monotonic()
+    assert train(run) == 0
+    assert time.monotonic() - begin < 20
+    end = events(run)[-1].data
+    assert end["elapsed"] >= 1.2
+    assert checkpoint.find(run.checkpoints)[0].step == end["steps"]
