@@ -1,0 +1,49 @@
+# `make demo` and `make test` are all a fresh machine needs: both make their own .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-slow check format bench docs clean
+
+help:
+	@echo "make demo       one minute of training on the built-in corpus, then a completion"
+	@echo "make test       the tests, under ten minutes on two cores"
+	@echo "make test-slow  the long ones: kill -9, wheel in an empty environment"
+	@echo "make check      formatting, lint, types, import contracts"
+	@echo "make bench      the figures of docs/log.md"
+	@echo "make docs       the pictures of the README"
+
+# a stamp that is younger than pyproject.toml says that the environment is complete
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/rnn-tui demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -n auto
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/pictures.py
+
+clean:
+	rm -rf $(VENV) dist build
