@@ -15,7 +15,9 @@ Step = Literal[
 class CorpusConfig:
     """A text and what is done to it before a tokenizer sees it."""
 
-    source: Annotated[str, Meta(description="A file, a folder, '-' for standard input, or a named corpus.")] = "stdlib"
+    source: Annotated[
+        str, Meta(description="A file, a folder, '-' for standard input, or a named corpus.")
+    ] = "stdlib"
     normalise: Annotated[tuple[Step, ...], Meta(description="Steps applied to the text, in this order.")] = ()
     first_tokens: Annotated[
         int, Meta(ge=0, description="Keep only so many tokens from the start; 0 keeps all.")
@@ -24,6 +26,9 @@ class CorpusConfig:
         float, Meta(ge=0, lt=1, description="Share of the characters, from the end, held out for validation.")
     ] = 0.1
     test: Annotated[
-        float, Meta(ge=0, lt=1, description="Share of the characters, after validation, held out for a final test.")
+        float,
+        Meta(ge=0, lt=1, description="Share of the characters, after validation, held out for a final test."),
     ] = 0.0
-    strict: Annotated[bool, Meta(description="Refuse text that is not valid UTF-8 instead of replacing it.")] = False
+    strict: Annotated[
+        bool, Meta(description="Refuse text that is not valid UTF-8 instead of replacing it.")
+    ] = False
