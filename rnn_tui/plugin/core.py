@@ -17,9 +17,9 @@ State: TypeAlias = Any
 class Cell(nn.Module):
     """One step of a recurrent network.
 
-    A subclass sets `output_size` in `__init__(self, input_size, hidden_size, **options)`, where `options` are the
-    fields of the frozen dataclass `Options` on the class, if there is one. Nothing that changes from step to step
-    is stored on `self`.
+    A subclass sets `output_size` in `__init__(self, input_size, hidden_size, **options)`, where `options` are
+    the fields of the frozen dataclass `Options` on the class, if there is one. Nothing that changes from step
+    to step is stored on `self`.
     """
 
     api_version: ClassVar[int] = 1

@@ -25,8 +25,9 @@ class Decoder(ABC):
 class Tokenizer(ABC):
     """Text to ids and back.
 
-    The same text and options give the same ids in every process: no iteration over sets, no hashing of strings.
-    Symbols that the vocabulary does not hold have a declared answer (an unknown token, or bytes), never an error.
+    The same text and options give the same ids in every process: no iteration over sets, no hashing of
+    strings. Symbols that the vocabulary does not hold have a declared answer (an unknown token, or bytes),
+    never an error.
     """
 
     api_version: ClassVar[int] = 1
@@ -54,7 +55,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> Ids:
-        """Return the ids of `text`, one-dimensional, in the smallest unsigned type that holds `vocab_size`."""
+        """Return the ids of `text`, one-dimensional, in the smallest unsigned type that holds every id."""
 
     def encode_stream(self, texts: Iterable[str]) -> Iterator[Ids]:
         """Encode text that comes in pieces; equal, joined, to `encode` of the joined text.

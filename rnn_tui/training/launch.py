@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rnn_tui import __version__
-from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.corpus.prepare import PreparedCorpus, prepare
 from rnn_tui.corpus.snapshot import Progress
 from rnn_tui.corpus.sources import check_source
@@ -23,9 +22,6 @@ from rnn_tui.runs.status import run_state
 from rnn_tui.runs.supervisor import start_worker
 from rnn_tui.tasks.windows import plan_epoch
 from rnn_tui.training.config import Layer, Resolved, RunConfig, resolve, to_dict
-
-STDIN_COPY = "corpus.txt"
-"""What standard input is kept as inside the run folder, so that the run can be resumed."""
 
 
 def prepare_run_config(layers: Sequence[Layer]) -> Resolved:
@@ -56,15 +52,14 @@ def lasting_source(source: str) -> str:
     return str(Path(source).absolute()) if source != "-" and Path(source).exists() else source
 
 
-def corpus_of(run: RunFolder, config: CorpusConfig) -> CorpusConfig:
-    """Return the corpus settings with standard input replaced by the copy that the run keeps."""
-    return replace(config, source=str(run.path / STDIN_COPY)) if config.source == "-" else config
-
-
 def prepare_corpus(
     config: RunConfig, *, progress: Progress | None = None, keep_in: Path | None = None
 ) -> PreparedCorpus:
     """Prepare the corpus of a run and check that its training split fills a batch.
+
+    Args:
+        progress: Told what is done, how much and of how much.
+        keep_in: The run folder, where standard input is kept so that the run can be resumed.
 
     Raises:
         InputError: for an unusable text, or one too short for the batch; says what to change.

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from rnn_tui.runs.layout import RunFolder
 from rnn_tui.training import checkpoint as checkpoints
 from rnn_tui.training.config import RunConfig, to_dict
 from rnn_tui.training.journal import RunJournal
-from rnn_tui.training.launch import corpus_of, prepare_corpus
+from rnn_tui.training.launch import prepare_corpus
 from rnn_tui.training.loop import Data, Progress, Replayed, Trainer
 from rnn_tui.training.optim import build_optimizer
 from rnn_tui.training.setup import (
@@ -56,7 +56,7 @@ def open_session(
     device = pick_device(config.runtime.device)
     set_precision(config.runtime.precision)
     corpus = prepare_corpus(
-        replace(config, corpus=corpus_of(run, config.corpus)),
+        config,
         progress=lambda *_: journal.status("starting", None),
         keep_in=run.path,
     )

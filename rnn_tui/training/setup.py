@@ -106,22 +106,28 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def best_threads(step: Callable[[], object]) -> tuple[int, float]:
-    """Time `step` with different numbers of threads; return the best number and its seconds.
+def best_threads(step: Callable[[], object], limit: float = 2.0) -> tuple[int, float]:
+    """Time `step` with more and more threads; return the best number and its seconds.
 
     With one core busy elsewhere, torch's default of all cores was measured 5 to 14 times slower than one thread: a
-    barrier waits for the thread that was put aside.
+    barrier waits for the thread that was put aside. So the search goes upwards and ends where a step takes far longer
+    than the best so far, or after `limit` seconds.
     """
     cores = cpu_count()
-    candidates = sorted({1, 2, 3, 4, cores // 2, cores - 1, cores} & set(range(1, cores + 1)))
+    begin = time.perf_counter()
     times: dict[int, float] = {}
-    for threads in candidates:
+    for threads in sorted({1, 2, 3, 4, cores // 2, cores - 1, cores} & set(range(1, cores + 1))):
         torch.set_num_threads(threads)
         step()
-        times[threads] = min(_seconds(step) for _ in range(3))
+        seconds = _seconds(step)
+        hopeless = bool(times) and seconds > 2 * min(times.values())
+        late = time.perf_counter() - begin > limit
+        times[threads] = seconds if hopeless or late else min(seconds, _seconds(step), _seconds(step))
+        if hopeless or late:
+            break
     best = min(times, key=times.__getitem__)
     # a barrier stalls when the screen or anything else wants a core: all of them must be clearly better
-    if best == cores > 1 and cores - 1 in times and times[cores - 1] < 1.05 * times[best]:
+    if best == cores > 1 and times.get(cores - 1, math.inf) < 1.05 * times[best]:
         best = cores - 1
     torch.set_num_threads(best)
     return best, times[best]

@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -26,20 +27,26 @@ from rnn_tui.training.session import open_session
 
 PR_SET_PDEATHSIG = 1
 
+SAME_PRESS = 1.0
+"""Seconds. One Ctrl-C reaches a worker in the foreground twice: from the terminal, and from the command it serves."""
+
 
 class Signals:
     """Remembers the first SIGTERM or SIGINT; the second one ends the process."""
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self._first = 0.0
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._take)
         signal.signal(signal.SIGINT, self._take)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
+        now = time.monotonic()
+        if self.number is None:
+            self.number, self._first = number, now
+        elif now - self._first > SAME_PRESS:
             os._exit(128 + number)
-        self.number = number
 
     def __call__(self) -> int | None:
         return self.number

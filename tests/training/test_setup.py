@@ -34,17 +34,30 @@ def test_the_warm_up_leaves_the_thread_count():
     assert torch.get_num_threads() == 2
 
 
-def test_the_fastest_number_of_threads_wins(monkeypatch):
+@pytest.mark.parametrize(
+    ("milliseconds", "best"),
+    [
+        ({1: 40, 2: 20, 3: 15, 4: 10, 7: 12, 8: 11}, 4),
+        (
+            {1: 40, 2: 30, 3: 20, 4: 15, 7: 9.0, 8: 8.9},
+            7,
+        ),  # all cores must be clearly better than all but one
+        ({1: 40, 2: 30, 3: 20, 4: 15, 7: 9.0, 8: 8.0}, 8),
+        ({1: 40, 2: 100}, 1),  # a busy machine: no more is tried once it gets much worse
+        ({1: 900, 2: 800}, 2),  # slow steps: the limit ends the search
+    ],
+)
+def test_the_fastest_number_of_threads_wins(monkeypatch, milliseconds, best):
     clock = [0.0]
     monkeypatch.setattr("rnn_tui.training.setup.cpu_count", lambda: 8)
     monkeypatch.setattr("rnn_tui.training.setup.time.perf_counter", lambda: clock[0])
-    cost = {1: 4.0, 2: 2.0, 3: 1.5, 4: 1.0, 7: 3.0, 8: 9.0}
 
     def step():
-        clock[0] += cost[torch.get_num_threads()]
+        clock[0] += milliseconds[torch.get_num_threads()] / 1000
 
-    assert best_threads(step) == (4, 1.0)
-    assert torch.get_num_threads() == 4
+    threads, seconds = best_threads(step)
+    assert threads == best == torch.get_num_threads()
+    assert seconds == pytest.approx(milliseconds[best] / 1000)
 
 
 def test_exact_runs_choose_without_timing():

@@ -1,0 +1,1 @@
+"""Recurrent cells written out as equations, in plain torch."""

@@ -1,0 +1,1 @@
+"""Tokenizers for text: characters, words, bytes."""

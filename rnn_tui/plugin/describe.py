@@ -1,0 +1,233 @@
+"""What installed plugins say of themselves, for a process that must not import them.
+
+The app never loads torch and must survive any plugin: one that raises, prints, hangs, exits or crashes while it
+is imported. So a child process (`rnn_tui.plugin.probe`) imports them in turn and writes a JSON line for each on
+a pipe of its own. If it hangs or dies, the first plugin without a line is the culprit; another child goes on
+with the rest.
+
+What was learnt is kept in the cache, keyed by the distribution's version and the plugin's source files. Failures
+are not kept: what was missing may be there next time.
+"""
+
+import hashlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rnn_tui import __version__
+from rnn_tui.errors import DiskError, PluginError
+from rnn_tui.files import replace_file
+from rnn_tui.paths import cache_dir
+from rnn_tui.plugin.options import OptionInfo, check_items
+from rnn_tui.plugin.registry import Kind, PluginInfo, find_plugin, list_plugins
+
+_LONGEST_LINE = 1 << 20
+
+
+@dataclass(frozen=True)
+class PluginDescription:
+    """A plugin as a list, a form or a help page shows it.
+
+    Attributes:
+        summary: The first line of `doc`.
+        doc: The class's docstring.
+        form: `Cell`, `Core` or `Tokenizer`; empty where there is an error.
+        error: Why it cannot be used, as one clause; None if it can.
+    """
+
+    info: PluginInfo
+    summary: str = ""
+    doc: str = ""
+    options: tuple[OptionInfo, ...] = ()
+    form: str = ""
+    error: str | None = None
+
+
+def describe_plugins(*, timeout: float = 60.0) -> list[PluginDescription]:
+    """Describe every installed plugin, in the order of `list_plugins`.
+
+    Args:
+        timeout: Seconds that the import of one plugin may take; cold, torch alone takes several.
+
+    Raises:
+        PluginError: when no process can be started.
+    """
+    return _describe(list_plugins(), timeout)
+
+
+def describe_plugin(kind: Kind, name: str, *, timeout: float = 60.0) -> PluginDescription:
+    """Describe one plugin.
+
+    Raises:
+        UsageError: when none of that name is installed.
+        PluginError: when no process can be started.
+    """
+    return _describe([find_plugin(kind, name)], timeout)[0]
+
+
+def check_options(kind: Kind, name: str, items: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the options of a plugin without importing it here; return all of them, defaults filled in.
+
+    Raises:
+        UsageError: when there is no such plugin, for an unknown option or a value that is not allowed.
+        PluginError: when the plugin cannot be used.
+    """
+    description = describe_plugin(kind, name)
+    if description.error is not None:
+        raise PluginError(f"{description.info}: {description.error}")
+    return check_items(description.options, items, owner=f"{kind} {name}")
+
+
+def _describe(infos: Sequence[PluginInfo], timeout: float) -> list[PluginDescription]:
+    known: dict[PluginInfo, PluginDescription] = {}
+    for info in infos:
+        if info.error is not None:
+            known[info] = PluginDescription(info, error=info.error)
+        elif (cached := _read_cache(info)) is not None:
+            known[info] = cached
+    pending = [info for info in infos if info not in known]
+    while pending:
+        found, failure = _ask_child(pending, timeout)
+        known.update(found)
+        for description in found.values():
+            if description.error is None:
+                _write_cache(description)
+        pending = [info for info in pending if info not in found]
+        if pending:
+            culprit = pending.pop(0)
+            known[culprit] = PluginDescription(culprit, error=failure)
+    return [known[info] for info in infos]
+
+
+def _ask_child(
+    infos: Sequence[PluginInfo], timeout: float
+) -> tuple[dict[PluginInfo, PluginDescription], str]:
+    """Let one child describe `infos` in turn; return what it got done, and why it got no further."""
+    read, write = os.pipe()
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "rnn_tui.plugin.probe", str(write)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # so that both find the same plugins
+            pass_fds=[write],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(read)
+        raise PluginError(f"no process could be started to look at the plugins: {error.strerror}") from error
+    finally:
+        os.close(write)
+    assert child.stdin is not None
+    found: dict[PluginInfo, PluginDescription] = {}
+    failure = ""
+    try:
+        with suppress(BrokenPipeError), child.stdin as request:
+            request.write(msgspec.json.encode(infos))
+        for line in _lines(read, timeout):
+            with suppress(msgspec.DecodeError):  # a plugin wrote on our pipe: it is then missing in `found`
+                description = msgspec.json.decode(line, type=PluginDescription)
+                if description.info in infos:
+                    found[description.info] = description
+    except TimeoutError:
+        failure = f"its import takes longer than {timeout:g} s"
+    finally:
+        os.close(read)
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)  # with it whatever the plugins started
+        status = child.wait()
+    return found, failure or f"its import ended the process ({_ending(status)})"
+
+
+def _ending(status: int) -> str:
+    return f"exit code {status}" if status >= 0 else signal.Signals(-status).name
+
+
+def _lines(fd: int, timeout: float) -> Iterator[bytes]:
+    """Yield whole lines until the other end closes.
+
+    Raises:
+        TimeoutError: when none came for `timeout` seconds.
+    """
+    rest = b""
+    deadline = time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        while len(rest) < _LONGEST_LINE:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise TimeoutError
+            chunk = os.read(fd, 65536)
+            if not chunk:
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            if lines:
+                deadline = time.monotonic() + timeout
+            yield from lines
+
+
+class _Cached(msgspec.Struct):
+    key: str
+    description: PluginDescription
+
+
+def _read_cache(info: PluginInfo) -> PluginDescription | None:
+    with suppress(OSError, msgspec.DecodeError):
+        cached = msgspec.json.decode(_cache_file(info).read_bytes(), type=_Cached)
+        if cached.key == _cache_key(info):
+            return cached.description
+    return None
+
+
+def _write_cache(description: PluginDescription) -> None:
+    key = _cache_key(description.info)
+    if key is None:
+        return
+    path = _cache_file(description.info)
+    with suppress(OSError, DiskError):  # without a cache the next start takes a little longer
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, msgspec.json.encode(_Cached(key, description)))
+
+
+def _cache_file(info: PluginInfo) -> Path:
+    place = hashlib.sha256(msgspec.json.encode([info.kind, info.name, sys.prefix])).hexdigest()[:32]
+    return cache_dir() / "plugins" / f"{place}.json"
+
+
+def _cache_key(info: PluginInfo) -> str | None:
+    """Return what must be the same for a description to be still right; None where sources cannot be found."""
+    files = _source_files(info.target.partition(":")[0])
+    if not files:
+        return None
+    stamps = [[str(file), (stat := file.stat()).st_mtime_ns, stat.st_size] for file in files]
+    parts = [__version__, sys.version, msgspec.to_builtins(info), stamps]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def _source_files(module: str) -> list[Path]:
+    """Return the module's file and those beside it in its package, found without importing the package."""
+    path: Sequence[str] | None = None
+    origin: str | None = None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        name = ".".join(parts[:depth])
+        # importlib.util.find_spec would import the parents
+        specs = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            return []
+        path, origin = spec.submodule_search_locations, spec.origin
+    if origin is None or not os.path.isfile(origin):
+        return []
+    file = Path(origin)
+    return sorted(file.parent.glob("*.py")) if len(parts) > 1 or file.name == "__init__.py" else [file]

@@ -1,0 +1,143 @@
+"""Tokenizers: ids and texts worked out by hand. The general laws are in test_laws.py."""
+
+import numpy as np
+import pytest
+from rnn_tui_text.byte import ByteTokenizer
+from rnn_tui_text.char import CharTokenizer
+from rnn_tui_text.word import WordTokenizer
+
+
+def _words(text, **options):
+    return WordTokenizer.train([text], WordTokenizer.Options(**options))
+
+
+def _pieces(text):
+    tokenizer = _words(text)
+    return [tokenizer.token_text(token) for token in tokenizer.encode(text)]
+
+
+# ------------------------------------------------------------------------------------------------- char
+
+
+def test_char_ids_follow_frequency_then_code_point():
+    tokenizer = CharTokenizer.train(["banana"], None)  # a 3, n 2, b 1
+    assert tokenizer.to_state() == {"symbols": "anb"}
+    assert tokenizer.vocab_size == 4
+    assert tokenizer.encode("banana").tolist() == [3, 1, 2, 1, 2, 1]
+    assert CharTokenizer.train(["cab"], None).to_state() == {"symbols": "abc"}
+
+
+def test_char_unknown_is_id_0_and_shown_as_replacement():
+    tokenizer = CharTokenizer.train(["ab"], None)
+    assert tokenizer.encode("aéb漢").tolist() == [1, 0, 2, 0]
+    assert tokenizer.unknown("aéb漢é") == ["é", "漢"]
+    assert tokenizer.decode([1, 0, 2]) == "a\ufffdb"
+    assert tokenizer.unknown_id == 0
+
+
+def test_char_ids_widen_with_the_vocabulary():
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+    tokenizer = CharTokenizer.train([text, "a"], None)
+    assert tokenizer.encode("a").dtype == np.uint16
+    assert tokenizer.decode(tokenizer.encode(text + "a")) == text + "a"
+
+
+def test_char_takes_a_surrogate_for_the_replacement_character():
+    tokenizer = CharTokenizer.train(["a\ud800a\ufffd"], None)
+    assert tokenizer.to_state() == {"symbols": "a\ufffd"}
+    assert tokenizer.encode("\udfff").tolist() == [2]
+
+
+@pytest.mark.parametrize("state", [{"symbols": "aa"}, {"symbols": "a\ud800"}, {"symbols": ["a"]}, {}, None])
+def test_char_refuses_a_bad_state(state):
+    with pytest.raises(ValueError, match="state of a char tokenizer"):
+        CharTokenizer.from_state(state)
+
+
+# ------------------------------------------------------------------------------------------------- word
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Well, well...\n", ["Well", ",", " well", "...", "\n"]),
+        ("don't 'tis l’eau rock'n'roll", ["don't", " '", "tis", " l’eau", " rock'n", "'", "roll"]),
+        ("a  b   c\n\n  d ", ["a", " ", " b", "  ", " c", "\n\n ", " d", " "]),
+        ("x = y1+2_z", ["x", " =", " y1", "+", "2_z"]),
+        ("床前 明月,光。", ["床", "前", " ", "明", "月", ",", "光", "。"]),
+        ("say 漢字か kana", ["say", " ", "漢", "字", "か", " kana"]),
+        ("cafe\u0301 हिन्दी Grüße", ["cafe\u0301", " हिन्दी", " Grüße"]),
+        ('"?!--"', ['"', "?", "!", "--", '"']),
+        ("a" * 100, ["a" * 48, "a" * 48, "a" * 4]),
+        (" " * 70 + "x", [" " * 64, " " * 5, " x"]),
+        ("=" * 65, ["=" * 64, "="]),
+    ],
+)
+def test_word_pieces(text, tokens):
+    assert _pieces(text) == tokens
+
+
+def test_word_vocabulary_is_cut_by_frequency():
+    text = "a b a b a c"  # "a" 1, " a" 2, " b" 2, " c" 1
+    assert _words(text).to_state() == {"tokens": [" a", " b", " c", "a"]}
+    assert _words(text, min_frequency=2).to_state() == {"tokens": [" a", " b"]}
+    assert _words(text, max_vocabulary=2).to_state() == {"tokens": [" a"]}
+    assert _words(text, max_vocabulary=2).vocab_size == 2
+
+
+def test_word_unknown():
+    tokenizer = _words("the cat, the dog. 床", max_vocabulary=0)
+    ids = tokenizer.encode("the fox, the bird. 床鳥 the")
+    assert (ids == 0).sum() == 3
+    assert tokenizer.unknown("the fox, the bird. 床鳥 the fox") == [" fox", " bird", "鳥"]
+    assert tokenizer.decode(ids) == "the <unk>, the <unk>. 床<unk> the"
+    assert tokenizer.token_text(0) == "<unk>"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"tokens": "ab"}, {"tokens": ["a", "a"]}, {"tokens": [""]}, {"tokens": ["a" * 69]}, {"tokens": [1]}, {}],
+)
+def test_word_refuses_a_bad_state(state):
+    with pytest.raises(ValueError, match="state of a word tokenizer"):
+        WordTokenizer.from_state(state)
+
+
+def test_word_real_blocks_stream_like_one():
+    """With the real block size: a text of several blocks whose cuts fall inside words and runs."""
+    text = ("Words, don't " + "-" * 90 + " " * 90 + "é漢字 end.\n") * 800  # 165 K characters, blocks of 64 K
+    tokenizer = _words(text)
+    whole = tokenizer.encode(text)
+    cut = [text[start : start + 777] for start in range(0, len(text), 777)]
+    assert np.concatenate(list(tokenizer.encode_stream(cut))).tolist() == whole.tolist()
+    assert tokenizer.decode(whole) == text
+    one_line = _words("Words, don't " + "-" * 90 + " " * 90 + "é漢字 end.\nWords")
+    assert whole[:20].size == 20
+    assert [tokenizer.token_text(t) for t in whole[:20]] == [
+        one_line.token_text(t) for t in one_line.encode(text[:1000])[:20]
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- byte
+
+
+def test_byte_ids_are_utf8():
+    tokenizer = ByteTokenizer.train([], None)
+    assert tokenizer.encode("aé漢").tolist() == [0x61, 0xC3, 0xA9, 0xE6, 0xBC, 0xA2]
+    assert tokenizer.encode("\ud800").tolist() == [0xEF, 0xBF, 0xBD]
+    assert tokenizer.unknown_id is None
+
+
+def test_byte_decoder_waits_for_whole_characters():
+    decoder = ByteTokenizer().decoder()
+    assert [decoder.push(byte) for byte in "é漢".encode()] == ["", "é", "", "", "漢"]
+    assert decoder.push(0xE6) == ""
+    assert decoder.push(0x61) == "\ufffda"  # cut short by a letter
+    assert decoder.push(0xE6) == ""
+    assert decoder.flush() == "\ufffd"
+
+
+def test_byte_tokens_can_be_told_apart():
+    tokenizer = ByteTokenizer()
+    assert tokenizer.token_text(0x61) == "a"
+    assert len({tokenizer.token_text(token) for token in range(256)}) == 256
