@@ -21,6 +21,7 @@ class RunJournal:
         self.writer = EventWriter(run.events_path, attempt)
         self._status = my_status("starting", attempt=attempt)
         self._written = 0.0
+        self._failed = False
 
     def event(self, kind: str, step: int, *, durable: bool = False, **data: Any) -> None:
         """Append one event."""
@@ -33,7 +34,7 @@ class RunJournal:
             return
         self._written = now
         status = self._status
-        status.state, status.message, status.time = state, message, time.time()
+        status.state, status.time = state, time.time()
         status.heartbeat += 1
         if trainer is not None:
             progress = trainer.progress
@@ -42,10 +43,14 @@ class RunJournal:
             status.train_loss, status.validation_loss = progress.train_loss, progress.validation_loss
             status.best_loss, status.best_step = progress.best_loss, progress.best_step
             status.tokens_per_second = trainer.tokens_per_second
+        status.message = message or self.writer.fault  # the disk's, when the log can't be written
         try:
             write_status(self.run, status)
+            self._failed = False
         except DiskError as error:
-            self.event("warning", status.step, message=str(error))
+            if not self._failed:  # once for each fault: the ring that holds events meanwhile is bounded
+                self.event("warning", status.step, message=str(error))
+            self._failed = True
 
     def close(self) -> None:
         """Flush the log."""

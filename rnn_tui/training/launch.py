@@ -4,6 +4,7 @@ Everything that can be wrong is found before anything is written: settings, plug
 one batch fits. Preparing the corpus here also fills the cache that the worker then reads.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from rnn_tui import __version__
 from rnn_tui.corpus.prepare import PreparedCorpus, prepare
 from rnn_tui.corpus.snapshot import Progress
 from rnn_tui.corpus.sources import check_source
-from rnn_tui.errors import BusyError
+from rnn_tui.errors import BusyError, RnnTuiError
 from rnn_tui.plugin.describe import check_options
 from rnn_tui.plugin.options import make_options
 from rnn_tui.plugin.registry import load_plugin, plugin_record
@@ -105,6 +106,7 @@ def create(
     if config.corpus.source != "-":
         prepare_corpus(config, progress=progress)
     about = {
+        "created": time.time(),
         "rnn_tui": __version__,
         "architecture": plugin_record("architecture", config.model.arch),
         "tokenizer": plugin_record("tokenizer", config.tokenizer.name),
@@ -122,9 +124,13 @@ def create(
 def start(
     runs_dir: Path, name: str | None, config: RunConfig, *, progress: Progress | None = None
 ) -> RunFolder:
-    """Create a run and start its worker, detached. Raises as `create`."""
+    """Create a run and start its worker, detached. Raises as `create` and `start_worker`; then leaves no run."""
     run = create(runs_dir, name, config, progress=progress)
-    start_worker(run)
+    try:
+        start_worker(run)
+    except RnnTuiError:
+        remove_run(run)
+        raise
     return run
 
 

@@ -1,0 +1,158 @@
+"""The list of runs: one summary each, from config.toml, status.json and the first line of the log."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rnn_tui.errors import InputError, RnnTuiError
+from rnn_tui.runs.eventline import decode
+from rnn_tui.runs.folder import is_run
+from rnn_tui.runs.layout import RunFolder
+from rnn_tui.runs.status import RunView, Status, run_state
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One row of the list. Losses in nats per token, times in unix seconds, `eta` in seconds.
+
+    `state` is that of `run_state`, or "damaged" with the reason in `message`. Names and messages are text
+    from outside. `parameters` is None until the worker has built the model.
+    """
+
+    name: str
+    path: Path
+    state: str
+    message: str
+    arch: str
+    tokenizer: str
+    corpus: str
+    parameters: int | None
+    step: int
+    total_steps: int | None
+    epoch: float
+    train_loss: float | None
+    validation_loss: float | None
+    best_loss: float | None
+    tokens_per_second: float
+    eta: float | None
+    created: float
+    updated: float
+    size_bytes: int
+
+
+def list_runs(runs_dir: Path) -> list[RunSummary]:
+    """Return all runs of a folder, newest first; none when it does not exist.
+
+    Reads a few small files for each run and never a whole log. A damaged run, or one that is a symbolic link,
+    is listed with the reason; folders that hold nothing of a run are passed over.
+
+    Raises:
+        InputError: when `runs_dir` exists and cannot be read.
+    """
+    try:
+        with os.scandir(runs_dir) as entries:
+            paths = [
+                Path(e.path)
+                for e in entries
+                if not e.name.startswith(".") and e.is_dir() and is_run(Path(e.path))
+            ]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"cannot list the runs in {runs_dir}: {error.strerror}") from None
+    return sorted((summarise(RunFolder(path)) for path in paths), key=lambda row: (-row.created, row.name))
+
+
+def summarise(run: RunFolder) -> RunSummary:
+    """Return the row of one run; never raises for a damaged one."""
+    config: Mapping[str, Any] = {}
+    damage = ""
+    if run.path.is_symlink():
+        damage = "a symbolic link, which is not followed"
+    else:
+        try:
+            config = run.read_config()
+            view = run_state(run)
+        except RnnTuiError as error:
+            damage = str(error)
+    if damage:
+        view = RunView("damaged", None, False, damage)
+    status = view.status or Status("damaged")
+    created = _created(run, config)
+    return RunSummary(
+        name=run.name,
+        path=run.path,
+        state=view.state,
+        message=view.message,
+        arch=_setting(config, "model", "arch"),
+        tokenizer=_setting(config, "tokenizer", "name"),
+        corpus=_setting(config, "corpus", "source"),
+        parameters=_parameters(run),
+        step=status.step,
+        total_steps=status.total_steps,
+        epoch=status.epoch,
+        train_loss=status.train_loss,
+        validation_loss=status.validation_loss,
+        best_loss=status.best_loss,
+        tokens_per_second=status.tokens_per_second if view.alive else 0.0,
+        eta=status.eta if view.alive else None,
+        created=created,
+        updated=max(created, status.time),
+        size_bytes=0 if run.path.is_symlink() else _size(run.path),
+    )
+
+
+def _setting(config: Mapping[str, Any], section: str, key: str) -> str:
+    table = config.get(section)
+    return str(table.get(key, "")) if isinstance(table, Mapping) else ""
+
+
+def _created(run: RunFolder, config: Mapping[str, Any]) -> float:
+    """What config.toml says, as a number or an ISO date; else the time of the file; 0 when there is neither."""
+    about = config.get("about")
+    value = about.get("created") if isinstance(about, Mapping) else None
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return value.timestamp()
+    except (ValueError, OverflowError):
+        value = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    try:
+        return os.lstat(run.config_path if run.config_path.exists() else run.path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _parameters(run: RunFolder) -> int | None:
+    """From the `start` event, which is the first line of the log."""
+    try:
+        fd = os.open(run.events_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            lines = file.read(8192).split(b"\n")[:-1]
+    except OSError:
+        return None
+    for event in filter(None, map(decode, lines)):
+        if event.kind in ("start", "resume") and isinstance(event.data.get("parameters"), int):
+            return int(event.data["parameters"])
+    return None
+
+
+def _size(path: Path) -> int:
+    """Bytes of all files below `path`; links count as themselves and are not followed."""
+    total = 0
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    total += _size(Path(entry.path))
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    except OSError:  # it changes while we look
+        pass
+    return total

@@ -1,0 +1,361 @@
+import json
+import os
+import random
+import stat
+import time
+
+import pytest
+
+from rnn_tui.errors import DiskError, InputError, UsageError
+from rnn_tui.runs import control
+from rnn_tui.runs.control import Command, Inbox, send, wait_for_answer
+from rnn_tui.runs.events import EventWriter
+from rnn_tui.runs.folder import RunFolder
+from rnn_tui.runs.lock import RunLock
+
+
+@pytest.fixture
+def alive(run: RunFolder):
+    with RunLock.acquire(run):
+        yield run
+
+
+def look(inbox: Inbox) -> list[Command]:
+    """Poll without waiting for the next twentieth of a second."""
+    inbox._next_scan = 0.0
+    return inbox.poll()
+
+
+def drop(run: RunFolder, name: str, content: bytes, mode: int = 0o600) -> None:
+    path = run.inbox / name
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+ID = "0123456789abcdef-01234567"
+
+
+def request(**changes: object) -> dict[str, object]:
+    return {"id": ID, "command": "pause", "args": {}, "origin": "cli", "time": time.time()} | changes
+
+
+def test_commands_arrive_in_order_and_once(alive: RunFolder) -> None:
+    inbox = Inbox(alive)
+    sent = [send(alive, name, origin="app") for name in ("pause", "resume", "checkpoint", "stop")]
+    sent.append(send(alive, "set", {"lr": 1e-3}))
+    commands = look(inbox)
+    assert [(c.id, c.command, c.origin) for c in commands[:4]] == [
+        (sent[0], "pause", "app"), (sent[1], "resume", "app"), (sent[2], "checkpoint", "app"), (sent[3], "stop", "app"),
+    ]  # fmt: skip
+    assert (commands[4].command, commands[4].args, commands[4].origin) == ("set", {"lr": 1e-3}, "cli")
+    assert look(inbox) == []
+    for command in commands:
+        inbox.done(command)
+    assert os.listdir(alive.inbox) == []
+    assert sorted(os.listdir(alive.done)) == [f"{name}.json" for name in sent]
+    assert look(inbox) == []
+    assert inbox.rejected == []
+
+
+def test_files_are_for_the_user_only(alive: RunFolder) -> None:
+    old = os.umask(0)
+    try:
+        name = send(alive, "pause")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((alive.inbox / f"{name}.json").stat().st_mode) == 0o600
+    assert os.listdir(alive.inbox) == [f"{name}.json"]
+
+
+def test_a_dead_run_gets_nothing(run: RunFolder) -> None:
+    with pytest.raises(
+        InputError, match=r"run one is not running \(created\), so there is nobody to stop it"
+    ):
+        send(run, "stop")
+    assert os.listdir(run.inbox) == []
+
+
+@pytest.mark.parametrize("lr", [0, -1e-3, float("nan"), float("inf"), 1e7, True, "0.1"])
+def test_a_rate_no_optimiser_can_take_is_refused_with_the_range(alive: RunFolder, lr: float) -> None:
+    with pytest.raises(UsageError, match=r"above 0 and at most 1e\+06"):
+        send(alive, "set", {"lr": lr})
+    assert os.listdir(alive.inbox) == []
+
+
+def test_unknown_words_name_the_nearest(alive: RunFolder) -> None:
+    with pytest.raises(UsageError, match="did you mean 'pause'"):
+        send(alive, "pausee")
+    with pytest.raises(UsageError, match="did you mean 'lr'"):
+        send(alive, "set", {"lrr": 1.0})
+    with pytest.raises(UsageError, match="set needs lr"):
+        send(alive, "set")
+    with pytest.raises(UsageError, match="stop has no setting 'now'; it takes none"):
+        send(alive, "stop", {"now": 1.0})
+
+
+def test_no_room_sends_nothing(alive: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rename(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(control.os, "rename", rename)
+    with pytest.raises(DiskError, match="nothing was sent"):
+        send(alive, "pause")
+    assert os.listdir(alive.inbox) == []
+
+
+HOSTILE: dict[str, bytes] = {
+    "empty": b"",
+    "half": json.dumps(request()).encode()[:40],
+    "binary": bytes(range(256)) * 4,
+    "100 KB": json.dumps(request(origin="x" * 100_000)).encode(),
+    "deep": b'{"id":"x","command":"set","args":' + b'{"a":' * 5000 + b"1" + b"}" * 5001,
+    "deeper": b"[" * 60_000,
+    "list": b"[]",
+    "null": b"null",
+    "unknown command": json.dumps(request(command="eval")).encode(),
+    "command of a wrong type": json.dumps(request(command=["stop"])).encode(),
+    "extra field": json.dumps(request(module="os")).encode(),
+    "missing field": b'{"command":"stop"}',
+    "id of another": json.dumps(request(id="f" * 16 + "-" + "0" * 8)).encode(),
+    "id with a path": json.dumps(request(id="../../x")).encode(),
+    "nan lr": json.dumps(request(command="set", args={"lr": float("nan")})).encode(),
+    "nan lr as word": json.dumps(request(command="set", args={"lr": "nan"})).encode(),
+    "infinite lr": json.dumps(request(command="set", args={"lr": 0}))
+    .replace('"lr": 0', '"lr": 1e999')
+    .encode(),
+    "zero lr": json.dumps(request(command="set", args={"lr": 0})).encode(),
+    "negative lr": json.dumps(request(command="set", args={"lr": -1})).encode(),
+    "true lr": json.dumps(request(command="set", args={"lr": True})).encode(),
+    "no lr": json.dumps(request(command="set")).encode(),
+    "args for stop": json.dumps(request(command="stop", args={"lr": 1})).encode(),
+    "surrogate": json.dumps(request(origin="\ud800")).encode(),
+    "expired": json.dumps(request(command="stop", time=time.time() - 3 * 86400)).encode(),
+    "expired by little": json.dumps(request(command="pause", time=time.time() - 75)).encode(),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_file_is_put_aside_with_a_reason(alive: RunFolder, content: bytes) -> None:
+    drop(alive, f"{ID}.json", content)
+    inbox = Inbox(alive)
+    assert look(inbox) == []
+    (rejection,) = inbox.rejected
+    assert rejection.name == f"{ID}.json"
+    assert rejection.reason
+    assert len(rejection.reason) <= 300
+    assert os.listdir(alive.inbox) == []
+    assert sorted(os.listdir(alive.rejected)) == [f"{ID}.json", f"{ID}.txt"]
+    assert (alive.rejected / f"{ID}.txt").read_text() == f"{ID}.json: {rejection.reason}\n"
+    with pytest.raises(InputError, match="refused the command"):
+        wait_for_answer(alive, ID, timeout=1)
+    # it is told once, and a good command still goes through
+    send(alive, "checkpoint")
+    assert len(look(inbox)) == 1
+    assert inbox.rejected == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x.json",
+        ID,
+        f"{ID}.json.json",
+        "\x1b]52;c;x\x07",
+        "-rf",
+        "a\nb.json",
+        "x" * 255,
+        b"\xff\xfe.json",
+        "é",
+    ],
+)
+def test_a_hostile_name_is_put_aside(alive: RunFolder, name: str | bytes) -> None:
+    with open(os.path.join(os.fsencode(alive.inbox), os.fsencode(name)), "wb") as file:
+        file.write(json.dumps(request()).encode())
+    inbox = Inbox(alive)
+    assert look(inbox) == []
+    (rejection,) = inbox.rejected
+    assert rejection.name.isprintable()
+    assert "name" in rejection.reason
+    assert os.listdir(alive.inbox) == []
+    assert all(name.isascii() and name.isprintable() for name in os.listdir(alive.rejected))
+
+
+@pytest.mark.parametrize(
+    "thing", ["link", "link to nothing", "folder", "fifo", "writable by others", "foreign"]
+)
+def test_what_is_no_file_of_ours_is_put_aside(
+    alive: RunFolder, monkeypatch: pytest.MonkeyPatch, thing: str
+) -> None:
+    path = alive.inbox / f"{ID}.json"
+    good = json.dumps(request()).encode()
+    if thing == "link":
+        (alive.path / "elsewhere").write_bytes(good)
+        path.symlink_to(alive.path / "elsewhere")
+    elif thing == "link to nothing":
+        path.symlink_to(alive.path / "nowhere")
+    elif thing == "folder":
+        path.mkdir()
+    elif thing == "fifo":
+        os.mkfifo(path)
+    else:
+        drop(alive, path.name, good, mode=0o666 if thing == "writable by others" else 0o600)
+    if thing == "foreign":
+        os.chown(path, 54321, -1) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    inbox = Inbox(alive)
+    assert look(inbox) == []
+    assert len(inbox.rejected) == 1
+    assert os.listdir(alive.inbox) == []
+
+
+def test_a_thousand_mutations_harm_nobody(alive: RunFolder) -> None:
+    """Every mutant is either still a sound command or put aside, and the inbox is empty after each."""
+    inbox = Inbox(alive)
+    seed = random.randrange(10**6)
+    dice = random.Random(seed)
+    taken = 0
+    for number in range(1000):
+        identity = f"{number:016x}-00000000"
+        good = json.dumps(request(id=identity, command="set", args={"lr": 0.001}))
+        text = bytearray(good.encode())
+        for _ in range(dice.randrange(1, 4)):
+            kind, place = dice.randrange(3), dice.randrange(len(text))
+            if kind == 0:
+                text[place] = dice.randrange(256)
+            elif kind == 1:
+                del text[place : place + dice.randrange(1, 20)]
+            else:
+                text[place:place] = dice.choice([b'{"', b"\0", b"1e999", b"[[[[", b"\xff", b'","', b"-"])
+        drop(alive, f"{identity}.json", bytes(text))
+        commands = look(inbox)
+        assert len(commands) + len(inbox.rejected) == 1, (seed, number)
+        for command in commands:
+            assert command.id == identity, (seed, number)
+            assert command.command != "set" or 0 < command.args["lr"] <= 1e6, (seed, number)
+            inbox.done(command)
+            taken += 1
+        assert os.listdir(alive.inbox) == [], (seed, number)
+    assert taken < 500
+
+
+def test_a_command_is_taken_once_however_often_it_comes(alive: RunFolder) -> None:
+    inbox = Inbox(alive)
+    content = json.dumps(request()).encode()
+    drop(alive, f"{ID}.json", content)
+    (command,) = look(inbox)
+    inbox.done(command)
+    for _ in range(2):
+        drop(alive, f"{ID}.json", content)
+        assert look(inbox) == []
+        assert [rejection.reason for rejection in inbox.rejected] == ["this command was taken already"]
+    drop(alive, f"{ID}.json", content)
+    assert look(Inbox(alive)) == []  # nor by the next worker
+
+
+def test_a_crash_between_log_and_done_does_not_double_a_command(alive: RunFolder) -> None:
+    name = send(alive, "set", {"lr": 0.5})
+    (command,) = look(Inbox(alive))
+    with EventWriter(alive.events_path, 1) as log:
+        log.write("command", 3, durable=True, id=command.id, command="set", args={"lr": 0.5})
+    later = Inbox(alive)  # the next worker
+    assert look(later) == []
+    assert later.rejected == []
+    assert os.listdir(alive.done) == [f"{name}.json"]
+
+
+def test_a_crash_before_the_log_does_not_lose_a_rate(alive: RunFolder) -> None:
+    drop(
+        alive,
+        f"{ID}.json",
+        json.dumps(request(command="set", args={"lr": 0.5}, time=time.time() - 3600)).encode(),
+    )
+    assert [command.args for command in look(Inbox(alive))] == [{"lr": 0.5}]
+
+
+def test_a_stop_during_a_long_validation_does_not_expire(
+    alive: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = Inbox(alive)
+    send(alive, "stop")
+    now = time.time() + 600
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert [command.command for command in look(inbox)] == ["stop"]
+
+
+def test_an_empty_inbox_costs_nothing(alive: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = Inbox(alive)
+    scans = []
+    real = os.scandir
+    monkeypatch.setattr(control.os, "scandir", lambda path: (scans.append(path), real(path))[1])
+    clock = [0.0]
+    monkeypatch.setattr(control.time, "monotonic", lambda: clock[0])
+    inbox._next_scan = 0.0
+    begun = time.process_time()
+    for tick in range(10_000):  # one second of steps that take 0.1 ms
+        clock[0] = tick / 10_000
+        assert inbox.poll() == []
+    assert len(scans) == 20
+    assert time.process_time() - begun < 0.1  # 10 µs for a step at the very most
+
+
+def test_a_flooded_inbox_is_worked_off_in_pieces(alive: RunFolder) -> None:
+    for number in range(600):
+        drop(alive, f"junk{number}", b"")
+    inbox = Inbox(alive)
+    sizes = []
+    while os.listdir(alive.inbox):
+        look(inbox)
+        sizes.append(len(inbox.rejected))
+    assert sizes == [256, 256, 88]
+
+
+def test_a_file_that_cannot_be_moved_is_told_once(alive: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(alive, "junk", b"")
+    inbox = Inbox(alive)
+
+    def rename(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(control.os, "rename", rename)
+    look(inbox)
+    assert len(inbox.rejected) == 1
+    look(inbox)
+    assert inbox.rejected == []
+
+
+def test_litter_of_killed_clients_is_swept(alive: RunFolder) -> None:
+    drop(alive, ".tmp-old", b"")
+    drop(alive, ".tmp-new", b"")
+    os.utime(alive.inbox / ".tmp-old", (0, 0))
+    assert look(Inbox(alive)) == []
+    assert os.listdir(alive.inbox) == [".tmp-new"]
+
+
+def test_a_linked_inbox_is_not_written_to(alive: RunFolder) -> None:
+    (alive.path / "elsewhere").mkdir()
+    alive.inbox.rmdir()
+    alive.inbox.symlink_to(alive.path / "elsewhere")
+    with pytest.raises(InputError, match="symbolic link"):
+        send(alive, "pause")
+    assert os.listdir(alive.path / "elsewhere") == []
+
+
+def test_an_answer_is_the_event(alive: RunFolder) -> None:
+    name = send(alive, "pause")
+    with EventWriter(alive.events_path, 1) as log:
+        for step in range(5000):
+            log.write("train", step, text="x" * 100)
+        log.write("command", 7, id="another", command="pause")
+        log.write("command", 8, id=name, command="pause")
+    event = wait_for_answer(alive, name, timeout=1)
+    assert event is not None
+    assert event.step == 8
+
+
+def test_no_answer_in_time_and_none_from_the_dead(run: RunFolder) -> None:
+    with RunLock.acquire(run):
+        begun = time.monotonic()
+        assert wait_for_answer(run, send(run, "pause"), timeout=0.2) is None
+        assert 0.2 <= time.monotonic() - begun < 2
+    begun = time.monotonic()
+    assert wait_for_answer(run, ID, timeout=10) is None
+    assert time.monotonic() - begun < 1
