@@ -102,6 +102,8 @@ def open_session(
         trainer.pace = _timed_pace(trainer)
         seed_everything(config.runtime.seed)  # timing took random numbers when there is dropout
         _announce(journal, "start", trainer, corpus)
+        for note in corpus.snapshot.notes:
+            journal.event("note", 0, message=note)
         save(
             run, trainer, corpus, journal, "start"
         )  # from here on a kill loses time, never the run's identity

@@ -1,0 +1,67 @@
+"""What the shell completes with, from names and metadata alone: nothing is imported that computes."""
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def _items(found: dict[str, str], incomplete: str) -> list[CompletionItem]:
+    return [
+        CompletionItem(name, help=text or None) for name, text in found.items() if name.startswith(incomplete)
+    ]
+
+
+def _plugins(kind: str, incomplete: str) -> list[CompletionItem]:
+    from rnn_tui.plugin.registry import list_plugins
+
+    return _items(
+        {info.name: info.distribution for info in list_plugins() if kind in ("", info.kind)}, incomplete
+    )
+
+
+def architectures(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of an architecture."""
+    return _plugins("architecture", incomplete)
+
+
+def tokenizers(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a tokenizer."""
+    return _plugins("tokenizer", incomplete)
+
+
+def plugins(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of any plugin."""
+    return _plugins("", incomplete)
+
+
+def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a recipe."""
+    from rnn_tui.recipes import recipe_names
+
+    return _items(dict.fromkeys(recipe_names(), ""), incomplete)
+
+
+def corpora(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a named corpus, else a path."""
+    from rnn_tui.corpus.sources import named_corpora
+
+    named = _items({corpus.name: corpus.summary for corpus in named_corpora()}, incomplete)
+    return [*named, CompletionItem(incomplete, type="file")]
+
+
+def runs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a run; the folders are not opened."""
+    from rnn_tui.paths import default_runs_dir
+
+    folder = (
+        context.params.get("runs_dir") or context.find_root().params.get("runs_dir") or default_runs_dir()
+    )
+    try:
+        names = sorted(path.name for path in folder.iterdir() if (path / "config.toml").is_file())
+    except OSError:
+        return []
+    return _items(dict.fromkeys(names, ""), incomplete)
+
+
+def models(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a run, else a path."""
+    return [*runs(context, parameter, incomplete), CompletionItem(incomplete, type="file")]

@@ -1,0 +1,85 @@
+"""`rnn-tui config`: what the settings are and which layer each comes from."""
+
+import click
+
+from rnn_tui.cli.base import Group, json_option
+from rnn_tui.cli.complete import recipes
+from rnn_tui.cli.output import emit, out, say, shown, table
+from rnn_tui.cli.settings import combine, settings_options, user_config_file
+from rnn_tui.training.config import Layer, resolve, sections, to_dict
+
+
+@click.group(cls=Group, examples="rnn-tui config show\nrnn-tui config path\nrnn-tui config init")
+def config() -> None:
+    """Settings: flag > environment > config file > recipe > default."""
+
+
+@config.command(
+    "show",
+    examples="""
+    rnn-tui config show
+    rnn-tui config show --recipe lyrics-lstm --lr 0.005
+    RNN_TUI_OPTIM_LR=1e-3 rnn-tui config show --json
+    """,
+)
+@settings_options
+@click.option("--recipe", "recipe_name", shell_complete=recipes, metavar="NAME", help="Start from a recipe.")
+@json_option
+def show(layers: list[Layer], recipe_name: str | None, as_json: bool) -> None:
+    """Show every setting, its value, and where the value comes from."""
+    if recipe_name:
+        from rnn_tui.recipes import load_recipe
+
+        layers = [load_recipe(recipe_name).layer, *layers]
+    resolved = resolve(combine(layers))
+    values = {
+        f"{section}.{key}": (value, resolved.origins.get(f"{section}.{key}", "default"))
+        for section, settings in to_dict(resolved.config).items()
+        for key, value in settings.items()
+    }
+    if as_json:
+        emit({name: {"value": value, "origin": origin} for name, (value, origin) in values.items()})
+    else:
+        table(
+            ["setting", "value", "origin"],
+            [(n, shown(value), origin) for n, (value, origin) in values.items()],
+        )
+
+
+@config.command("path", examples="rnn-tui config path\n$EDITOR $(rnn-tui config path)")
+@json_option
+def path(as_json: bool) -> None:
+    """Print where your own settings file is looked for."""
+    file = user_config_file()
+    if as_json:
+        emit({"path": file, "exists": file.is_file()})
+    else:
+        out(file)
+        if not file.is_file():
+            say("it does not exist yet; rnn-tui config init writes one with every setting commented out")
+
+
+@config.command("init", examples="rnn-tui config init")
+def init() -> None:
+    """Write your settings file, every setting in it explained and commented out."""
+    import tomli_w
+
+    from rnn_tui.errors import BusyError
+    from rnn_tui.files import disk_error, replace_file
+    from rnn_tui.plugin.options import option_infos
+
+    file = user_config_file()
+    if file.exists():
+        raise BusyError(f"{file} exists already; edit it, or move it away first")
+    lines = ["# Your own settings for rnn-tui. Remove the # in front of a line to set it.", ""]
+    for section, declared in sections().items():
+        lines.append(f"[{section}]")
+        for info in option_infos(declared):
+            lines += [f"# {info.help}", f"# {tomli_w.dumps({info.name: info.default}).strip()}"]
+        lines.append("")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, f"could not create {file.parent}") from error
+    replace_file(file, "\n".join(lines).encode())
+    out(file)

@@ -1,0 +1,153 @@
+"""`watch, pause, resume, stop, checkpoint, set`: a run that exists already."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rnn_tui.cli.base import Command, json_option, runs_dir_option
+from rnn_tui.cli.complete import runs as complete_runs
+from rnn_tui.cli.launching import check_staying, follow, launch_and_stay, report, staying_options
+from rnn_tui.cli.output import count, emit, out
+from rnn_tui.errors import BusyError, InputError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from rnn_tui.runs.events import Event
+    from rnn_tui.runs.folder import RunFolder
+    from rnn_tui.runs.status import RunView
+
+ANSWER_SECONDS = 60.0
+"""A worker answers between two steps; a validation in between may take this long."""
+
+run_argument = click.argument("run", shell_complete=complete_runs)
+
+
+@click.command(
+    cls=Command, examples="rnn-tui watch lstm-book-1\nrnn-tui watch lstm-book-1 --json 2>/dev/null"
+)
+@run_argument
+@json_option
+@runs_dir_option
+def watch(run: str, as_json: bool, runs_dir: Path) -> None:
+    """Follow RUN to its end. Ctrl-C stops following, not the run. Of a run that has ended, show the outcome."""
+    from rnn_tui.runs.folder import find_run
+
+    folder = find_run(runs_dir, run)
+    figures, state = follow(folder, since=time.time())
+    report(folder, figures, state, as_json=as_json)
+    raise click.exceptions.Exit(figures.exit_code or 0)
+
+
+@click.command(cls=Command, examples="rnn-tui pause lstm-book-1")
+@run_argument
+@json_option
+@runs_dir_option
+def pause(run: str, as_json: bool, runs_dir: Path) -> None:
+    """Pause RUN at its next step; rnn-tui resume goes on."""
+    request(runs_dir, run, "pause", "paused", as_json=as_json)
+
+
+@click.command(cls=Command, examples="rnn-tui checkpoint lstm-book-1")
+@run_argument
+@json_option
+@runs_dir_option
+def checkpoint(run: str, as_json: bool, runs_dir: Path) -> None:
+    """Write a checkpoint of RUN now."""
+    request(runs_dir, run, "checkpoint", "wrote a checkpoint", as_json=as_json)
+
+
+@click.command(cls=Command, examples="rnn-tui stop lstm-book-1\nrnn-tui stop lstm-book-1 --json")
+@run_argument
+@json_option
+@runs_dir_option
+def stop(run: str, as_json: bool, runs_dir: Path) -> None:
+    """Write a checkpoint of RUN and stop it; rnn-tui resume goes on from there."""
+    request(runs_dir, run, "stop", "stopped", as_json=as_json)
+
+
+@click.command("set", cls=Command, examples="rnn-tui set lstm-book-1 lr=1e-3")
+@run_argument
+@click.argument("assignment", metavar="lr=VALUE")
+@json_option
+@runs_dir_option
+def set_(run: str, assignment: str, as_json: bool, runs_dir: Path) -> None:
+    """Change a setting of RUN while it trains: lr, the highest learning rate of its schedule."""
+    key, equals, value = assignment.partition("=")
+    if not equals or key != "lr":
+        raise UsageError(f"set takes lr=VALUE, not {assignment!r}{nearest(key, ['lr']) if equals else ''}")
+    try:
+        rate = float(value)
+    except ValueError:
+        raise UsageError(f"lr takes a number such as 1e-3, not {value!r}") from None
+    request(runs_dir, run, "set", f"set lr to {rate:g}", {"lr": rate}, as_json=as_json)
+
+
+@click.command(cls=Command, examples="rnn-tui resume lstm-book-1\nrnn-tui resume lstm-book-1 --detach")
+@run_argument
+@staying_options
+@json_option
+@runs_dir_option
+def resume(run: str, detach: bool, foreground: bool, as_json: bool, runs_dir: Path) -> None:
+    """Go on with RUN: a paused one at once, a stopped or crashed one from its last checkpoint."""
+    from rnn_tui.runs.folder import find_run
+    from rnn_tui.runs.status import run_state
+
+    check_staying(detach, foreground)
+    folder = find_run(runs_dir, run)
+    seen = run_state(folder)
+    if seen.alive and seen.state == "paused":
+        request(runs_dir, run, "resume", "goes on", as_json=as_json)
+        return
+    if seen.alive or seen.state == "starting":
+        raise BusyError(f"run {folder.name} is {seen.state} already; rnn-tui watch {folder.name} follows it")
+    if seen.state == "finished":
+        raise InputError(f"run {folder.name} is complete; train a new one with a larger budget to go further")
+    launch_and_stay(folder, detach=detach, foreground=foreground, as_json=as_json, resume=True)
+
+
+def request(
+    runs_dir: Path, name: str, command: str, done: str, args: dict[str, float] | None = None, *, as_json: bool
+) -> None:
+    """Ask a living worker for something, wait for its answer and report it.
+
+    Raises:
+        BusyError: when it does not answer in time.
+    """
+    from rnn_tui.runs.control import send, wait_for_answer
+    from rnn_tui.runs.folder import find_run
+    from rnn_tui.runs.status import run_state
+
+    run = find_run(runs_dir, name)
+    answer = wait_for_answer(run, send(run, command, args), timeout=ANSWER_SECONDS)
+    if answer is None and not run_state(run).alive:
+        raise InputError(f"run {run.name} ended before it answered; rnn-tui runs show {run.name} tells how")
+    if answer is None:
+        raise BusyError(
+            f"run {run.name} has not answered within {ANSWER_SECONDS:.0f} s; the request stays with it"
+        )
+    if command == "stop":
+        wait_until(run, "end", lambda view: not view.alive)
+    elif command == "pause":  # so that a `resume` right after it finds what it expects
+        wait_until(run, "pause", lambda view: view.state == "paused" or not view.alive)
+    tell(run, command, done, answer, as_json=as_json)
+
+
+def wait_until(run: "RunFolder", what: str, reached: Callable[["RunView"], bool]) -> None:
+    """Wait until a run that was told to is in the state that was asked for."""
+    from rnn_tui.runs.status import run_state
+
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while not reached(run_state(run)):
+        if time.monotonic() > deadline:
+            raise BusyError(f"run {run.name} is about to {what}, but has not within {ANSWER_SECONDS:.0f} s")
+        time.sleep(0.05)
+
+
+def tell(run: "RunFolder", command: str, done: str, answer: "Event", *, as_json: bool) -> None:
+    """Report a worker's answer."""
+    if as_json:
+        emit({"run": run.name, "command": command, "args": answer.data.get("args", {}), "step": answer.step})
+    else:
+        out(f"{run.name}: {done} at step {count(answer.step)}")

@@ -1,0 +1,212 @@
+"""Following a run: from its events to figures, and from those to a bar on a terminal or lines in a log."""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from rnn_tui.cli.output import console, count, duration, figure, say
+from rnn_tui.safetext import safe_text
+
+if TYPE_CHECKING:
+    from rnn_tui.runs.events import Event
+
+LINE_EVERY = 5.0
+"""Seconds between lines of training figures where there is no terminal to redraw."""
+
+
+@dataclass
+class Figures:
+    """What is known of a run so far. Losses in nats per token, times in seconds."""
+
+    step: int = 0
+    total_steps: int | None = None
+    minutes: float = 0.0
+    epoch: float = 0.0
+    elapsed: float = 0.0
+    eta: float | None = None
+    parameters: int | None = None
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    best_loss: float | None = None
+    best_step: int | None = None
+    tokens_per_second: float | None = None
+    uniform: float | None = None
+    unigram: float | None = None
+    trigram: float | None = None
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+
+    def take(self, event: "Event") -> None:
+        """Bring the figures up to date with one event."""
+        data, self.step = event.data, event.step
+        match event.kind:
+            case "start" | "resume":
+                self.parameters, self.total_steps = data.get("parameters"), data.get("total_steps")
+                self.minutes = _number(data.get("minutes")) or 0.0
+                for name in ("uniform", "unigram", "trigram"):
+                    setattr(self, name, _number(data.get(name)))
+                self.reason, self.exit_code = "", None
+            case "train":
+                self.train_loss = _number(data.get("loss"))
+                self.tokens_per_second = _number(data.get("tokens_per_second"))
+                self.epoch = _number(data.get("epoch")) or 0.0
+                self.elapsed = _number(data.get("elapsed")) or 0.0
+                self.eta = _number(data.get("eta"))
+            case "validation":
+                self.validation_loss = _number(data.get("loss"))
+                if data.get("best"):
+                    self.best_loss, self.best_step = self.validation_loss, event.step
+            case "end":
+                self.reason, self.message = str(data.get("reason", "")), str(data.get("message", ""))
+                self.exit_code = int(data.get("exit_code", 0))
+                self.step = int(data.get("steps", event.step))
+                self.epoch = _number(data.get("epochs")) or self.epoch
+                self.elapsed = _number(data.get("elapsed")) or self.elapsed
+                for name in ("train_loss", "validation_loss", "best_loss", "best_step"):
+                    setattr(self, name, _number(data.get(name)))
+                self.best_step = None if self.best_step is None else int(self.best_step)
+
+    @property
+    def share(self) -> float | None:
+        """How much of the budget is used, 0 to 1; None while that is not known."""
+        shares = []
+        if self.total_steps:
+            shares.append(self.step / self.total_steps)
+        if self.minutes:
+            shares.append(self.elapsed / (60 * self.minutes))
+        return min(1.0, max(shares)) if shares else None
+
+    def line(self) -> str:
+        """The figures as one line, what matters most first: a narrow terminal cuts its end."""
+        parts = [f"step {count(self.step)}" + (f"/{count(self.total_steps)}" if self.total_steps else "")]
+        named = {
+            "loss": figure(self.train_loss),
+            "validation": figure(self.validation_loss),
+            "left": duration(self.eta),
+            "best": figure(self.best_loss),
+            "tokens/s": count(self.tokens_per_second),
+        }
+        return "  ".join([*parts, *[f"{name} {text}" for name, text in named.items() if text]])
+
+
+def _number(value: object) -> float | None:
+    if value is None:
+        return None
+    from rnn_tui.runs.events import number
+
+    return number(value)
+
+
+class View(Protocol):
+    """Shows figures and events as they come."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def show(self, event: "Event", figures: Figures) -> None: ...
+
+
+class Lines:
+    """One line of figures and one sample every few seconds, and one for each thing worth saying."""
+
+    def __init__(self) -> None:
+        self._told = dict.fromkeys(("train", "validation", "sample"), 0.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def show(self, event: "Event", figures: Figures) -> None:
+        if event.kind in self._told:
+            now = time.monotonic()
+            if now - self._told[event.kind] < LINE_EVERY:
+                return
+            self._told[event.kind] = now
+            if event.kind == "validation":
+                self._told["train"] = now
+        if text := figures.line() if event.kind in ("train", "validation") else narration(event):
+            say(text)
+
+
+class Bar:
+    """A bar at the foot of the terminal; samples and remarks scroll by above it."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
+
+        words = TextColumn(
+            "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+        )
+        self._bar = Progress(BarColumn(16), words, console=console(sys.stderr))
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def show(self, event: "Event", figures: Figures) -> None:
+        from rich.text import Text
+
+        share = figures.share
+        total = None if share is None else 1.0
+        self._bar.update(self._task, total=total, completed=share or 0.0, description=figures.line())
+        if event.kind == "sample":
+            block = safe_text(f"{event.data.get('prompt', '')}{event.data.get('text', '')}", newlines=True)
+            self._bar.console.print(Text(f"\nsample at step {event.step}:", style="bold"))
+            self._bar.console.print(Text(block.strip("\n"), style="dim"))
+        elif text := narration(event):
+            self._bar.console.print(Text(safe_text(text)))
+
+
+def narration(event: "Event") -> str:
+    """Return the line that tells of an event; empty for those that only carry figures."""
+    data: dict[str, Any] = event.data
+    match event.kind:
+        case "start" | "resume":
+            what = (
+                "starting"
+                if event.kind == "start"
+                else f"going on from step {data.get('from_step', event.step)}"
+            )
+            size = count(data.get("parameters"))
+            return f"{what}: {data.get('arch')}, {size} parameters, on {data.get('device_name') or data.get('device')}"
+        case "note" | "warning":  # an error is told when the run has ended with it
+            return f"{'' if event.kind == 'note' else event.kind + ': '}{data.get('message', '')}"
+        case "state":
+            return f"{data.get('state')} at step {event.step}"
+        case "command":
+            return f"{data.get('command')} at step {event.step} (asked for by {data.get('origin', '?')})"
+        case "sample":
+            return f"sample: {data.get('prompt', '')}{data.get('text', '')}"[:200]
+    return ""
+
+
+def view() -> View:
+    """Return what suits standard error: a bar, or lines."""
+    return Bar() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else Lines()
+
+
+def show_events(events: Iterable["Event"], shown: View, figures: Figures, *, since: float = 0.0) -> None:
+    """Take every event into `figures` and show those that happened after `since` (unix time)."""
+    with shown:
+        for event in events:
+            figures.take(event)
+            if event.time >= since:
+                shown.show(event, figures)
+
+
+def perplexity(nats: float | None) -> float | None:
+    """exp of a loss; infinity where that overflows."""
+    if nats is None:
+        return None
+    return math.exp(nats) if nats < 709 else math.inf if nats > 0 else math.nan

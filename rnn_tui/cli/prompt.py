@@ -1,0 +1,121 @@
+"""`rnn-tui prompt`: complete a text with a model."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rnn_tui.cli.base import Command, HeadedOption, json_option, runs_dir_option
+from rnn_tui.cli.complete import models
+from rnn_tui.cli.output import emit, say
+from rnn_tui.safetext import safe_text
+
+HEADING = "Sampling"
+
+
+def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the sampling flags; those that were given arrive under the names of `SamplingConfig`'s fields."""
+    options: list[tuple[str, dict[str, Any]]] = [
+        (
+            "--temperature",
+            {"type": float, "help": "Below 1 safer, above 1 wilder; 0: greedy.  [default: 0.8]"},
+        ),
+        ("--top-k", {"type": int, "help": "Only the k most probable tokens; 0: all."}),
+        ("--top-p", {"type": float, "help": "Only the fewest most probable tokens that reach this; 1: all."}),
+        ("--min-p", {"type": float, "help": "Only tokens at least this share as probable as the best."}),
+        ("--greedy", {"is_flag": True, "default": None, "help": "Always the most probable token."}),
+        ("--seed", {"type": int, "help": "Fixes the draws.  [default: different each time]"}),
+        ("--length", {"type": int, "help": "Tokens to draw.  [default: 200]"}),
+        ("--stop", {"multiple": True, "help": "A text that ends the completion; may be given again."}),
+    ]
+    for name, attributes in reversed(options):
+        command = click.option(name, cls=HeadedOption, heading=HEADING, **attributes)(command)
+    return command
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    rnn-tui prompt lstm-book-1 "Once upon a time"
+    rnn-tui prompt lstm-book-1 "def " --temperature 0.5 --length 400 --stop $'\\n\\n'
+    rnn-tui prompt model.safetensors "ROMEO:" --seed 7 --json
+    head -c 500 chapter.txt | rnn-tui prompt lstm-book-1 > completion.txt
+    rnn-tui prompt lstm-book-1                       line by line, with /help
+    """,
+)
+@click.argument("model", metavar="RUN|FILE", shell_complete=models)
+@click.argument("text", required=False)
+@sampling_options
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="cpu", help="Where it is computed."
+)
+@json_option
+@runs_dir_option
+def prompt(model: str, text: str | None, device: str, as_json: bool, runs_dir: Path, **sampling: Any) -> None:
+    """Stream a completion of TEXT to standard output.
+
+    RUN may still be training: its best model so far is taken. Without TEXT the prompt is read from standard input
+    (one newline at its end is dropped), or line by line from a terminal.
+    """
+    from rnn_tui.inference.target import resolve_target
+
+    path = resolve_target(model, runs_dir)
+    from rnn_tui.inference.generate import generate, prime
+    from rnn_tui.inference.sampling import sampling_config
+    from rnn_tui.model.file import load_model
+
+    given = {name: value for name, value in sampling.items() if value not in (None, ())}
+    config = sampling_config(given)
+    if text is None and not sys.stdin.isatty():
+        text = piped()
+    network, tokenizer, header = load_model(path, device=device)
+    if text is None:
+        from rnn_tui.cli.lines import Conversation
+
+        Conversation(network, tokenizer, config).run(header)
+        return
+    begin = time.monotonic()
+    primed = prime(network, tokenizer, text)
+    if primed.unknown:
+        say(unknown_symbols(primed.unknown))
+    generation = generate(network, tokenizer, primed, config)
+    pieces = []
+    for piece in generation:
+        pieces.append(piece.text)
+        if not as_json:
+            print(safe_text(piece.text, newlines=True, limit=None), end="", flush=True)
+    completion = "".join(pieces)
+    if as_json:
+        emit(
+            {
+                "prompt": text,
+                "text": completion,
+                "unknown": primed.unknown,
+                "tokens": generation.tokens,
+                "reason": generation.reason,
+                "seconds": time.monotonic() - begin,
+                "settings": asdict(replace(config, seed=generation.seed)),
+                "model": path,
+            }
+        )
+    elif not completion.endswith("\n"):
+        print()
+
+
+def piped() -> str:
+    """Return standard input as text, without one newline at its end."""
+    data = sys.stdin.buffer.read()
+    text = data.decode(errors="replace")
+    if "\ufffd" in text and b"\xef\xbf\xbd" not in data:
+        say("standard input is not valid UTF-8; what is not was replaced")
+    return text.removesuffix("\n")
+
+
+def unknown_symbols(symbols: tuple[str, ...]) -> str:
+    """Return the sentence that names symbols which the vocabulary lacks."""
+    shown = ", ".join(map(repr, symbols[:10])) + (", …" if len(symbols) > 10 else "")
+    return f"not in the vocabulary, read as unknown: {shown}"

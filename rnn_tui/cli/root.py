@@ -1,0 +1,145 @@
+"""The command `rnn-tui`: its commands, and the one place where a failure becomes a line and an exit code."""
+
+import errno
+import io
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from rnn_tui import __version__
+from rnn_tui.cli.base import Entry, LazyGroup, runs_dir_option
+from rnn_tui.errors import RnnTuiError, UsageError
+from rnn_tui.safetext import safe_text
+
+START, STEER, USE, LOOK = "Begin", "Runs", "Models and corpora", "This installation"
+ENTRIES = {
+    "demo": Entry(
+        "rnn_tui.cli.demo", "demo", START, "Train for one minute on the built-in corpus, then complete."
+    ),
+    "train": Entry("rnn_tui.cli.train", "train", START, "Train a model on a corpus and follow it."),
+    "recipes": Entry(
+        "rnn_tui.cli.recipes", "recipes", START, "The classic experiments by name: list, show, run."
+    ),
+    "runs": Entry("rnn_tui.cli.runs", "runs", STEER, "List, show, compare and remove runs."),
+    "watch": Entry("rnn_tui.cli.control", "watch", STEER, "Follow a run."),
+    "pause": Entry("rnn_tui.cli.control", "pause", STEER, "Pause a run at its next step."),
+    "resume": Entry("rnn_tui.cli.control", "resume", STEER, "Go on with a paused, stopped or crashed run."),
+    "stop": Entry("rnn_tui.cli.control", "stop", STEER, "Write a checkpoint and stop a run."),
+    "checkpoint": Entry("rnn_tui.cli.control", "checkpoint", STEER, "Write a checkpoint now."),
+    "set": Entry("rnn_tui.cli.control", "set_", STEER, "Change the learning rate of a run."),
+    "prompt": Entry("rnn_tui.cli.prompt", "prompt", USE, "Complete a text with a model."),
+    "eval": Entry("rnn_tui.cli.evaluate", "evaluate", USE, "Perplexity, bpc and bpb beside baselines."),
+    "stats": Entry(
+        "rnn_tui.cli.corpus", "stats", USE, "What is in a corpus, and whether it can be trained on."
+    ),
+    "corpus": Entry("rnn_tui.cli.corpus", "corpus", USE, "List the named corpora and download one."),
+    "plugins": Entry("rnn_tui.cli.plugins", "plugins", LOOK, "List and show architectures and tokenizers."),
+    "config": Entry("rnn_tui.cli.config", "config", LOOK, "Settings, and where each value comes from."),
+    "doctor": Entry(
+        "rnn_tui.cli.doctor", "doctor", LOOK, "Check versions, devices, terminal, disk and plugins."
+    ),
+    "completion": Entry("rnn_tui.cli.completion", "completion", LOOK, "Print a shell completion script."),
+}
+EXAMPLES = """
+rnn-tui demo                                  see one model learn, in a minute
+rnn-tui                                       the app
+rnn-tui train book.txt --minutes 3            train on a text of your own
+rnn-tui prompt lstm-book-1 "Once upon "       complete a text with it
+rnn-tui COMMAND --help                        every command has examples
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    entries=ENTRIES,
+    examples=EXAMPLES,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": False},
+)
+@runs_dir_option
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw the app with ASCII only.")
+@click.option("--debug", is_flag=True, help="Show a traceback on failure.")
+@click.version_option(__version__, message="rnn-tui %(version)s")
+@click.pass_context
+def cli(context: click.Context, runs_dir: Path, ascii_only: bool, debug: bool) -> None:
+    """A terminal workbench for recurrent language models: look at a corpus, train, watch, evaluate, prompt.
+
+    Without a command, the app opens.
+    """
+    if debug:
+        context.ensure_object(dict)["debug"] = True
+    if context.invoked_subcommand is not None:
+        return
+    if not app_can_run():
+        raise UsageError(
+            "the app needs a terminal on standard input and output, and TERM other than dumb; "
+            "rnn-tui --help lists the commands that need none"
+        )
+    from rnn_tui.tui.app import run_app
+
+    raise click.exceptions.Exit(run_app(runs_dir, ascii=ascii_only))
+
+
+def app_can_run() -> bool:
+    """Whether the app has a terminal to draw on."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that says how it went."""
+    signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None or replaced where there is no such stream
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def _terminated(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; return its exit code: 0 done, 1 failed, and those of `rnn_tui.errors`."""
+    options: dict[str, bool] = {}
+    try:
+        result = cli.main(arguments, "rnn-tui", standalone_mode=False, obj=options)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader has gone. The interpreter flushes once more at exit, which must not fail too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if options.get("debug"):
+            import traceback
+
+            print(safe_text(traceback.format_exc(), newlines=True), file=sys.stderr)
+        line, code = explain(error)
+        print(f"rnn-tui: error: {line}", file=sys.stderr)
+        return code
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the one line that tells of `error`, and the exit code."""
+    if isinstance(error, RnnTuiError):
+        return safe_text(error), error.exit_code
+    if isinstance(error, click.ClickException):
+        message = safe_text(error.format_message()).rstrip(".")
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "rnn-tui"
+        return f"{message}{'' if message.endswith('?') else ';'} see {path} --help", error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return safe_text(f"no space left on the disk: {error}; free some and try again"), 5
+    if isinstance(error, MemoryError):
+        return "out of memory; close other programs, or take a smaller model or corpus", 7
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return safe_text(f"unexpected {what}; run again with --debug for a traceback"), 1

@@ -1,0 +1,245 @@
+"""`rnn-tui runs`: what has been trained, side by side."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnn_tui.cli.base import Group, json_option, runs_dir_option
+from rnn_tui.cli.complete import runs as complete_runs
+from rnn_tui.cli.output import count, duration, emit, figure, out, pairs, plain, say, shown, size, table
+from rnn_tui.errors import UsageError
+
+if TYPE_CHECKING:
+    from rnn_tui.runs.folder import RunFolder
+
+CURVE_POINTS = 12
+
+
+@click.group(cls=Group, examples="rnn-tui runs list\nrnn-tui runs compare lstm-book-1 gru-book-1")
+def runs() -> None:
+    """The runs in ./runs, or where --runs-dir or RNN_TUI_RUNS says."""
+
+
+@runs.command(
+    "list", examples="rnn-tui runs list\nrnn-tui runs list --json | jq '.[] | select(.state==\"running\")'"
+)
+@json_option
+@runs_dir_option
+def list_(as_json: bool, runs_dir: Path) -> None:
+    """List the runs, the newest first."""
+    from rnn_tui.runs.listing import list_runs
+
+    found = list_runs(runs_dir)
+    if as_json:
+        emit(found)
+        return
+    if not found:
+        say(f"there are no runs in {runs_dir} yet; rnn-tui demo makes one in a minute")
+        return
+    table(
+        [
+            "run",
+            "state",
+            "architecture",
+            "tokenizer",
+            "corpus",
+            "step>",
+            "loss>",
+            "validation>",
+            "best>",
+            "size>",
+        ],
+        [
+            (
+                run.name,
+                run.state,
+                run.arch,
+                run.tokenizer,
+                Path(run.corpus).name,
+                count(run.step),
+                figure(run.train_loss),
+                figure(run.validation_loss),
+                figure(run.best_loss),
+                size(run.size_bytes),
+            )
+            for run in found
+        ],
+    )
+
+
+@runs.command(
+    "show", examples="rnn-tui runs show lstm-book-1\nrnn-tui runs show lstm-book-1 --json | jq .validation"
+)
+@click.argument("run", shell_complete=complete_runs)
+@json_option
+@runs_dir_option
+def show(run: str, as_json: bool, runs_dir: Path) -> None:
+    """Show the settings, state, curve and checkpoints of RUN."""
+    from rnn_tui.runs.folder import find_run
+
+    record = gather(find_run(runs_dir, run))
+    if as_json:
+        emit(record)
+        return
+    status: Mapping[str, Any] = record["status"] or {}
+    pairs(
+        {
+            "run": f"{record['run']}  {record['path']}",
+            "state": " ".join(
+                filter(None, (record["state"], record["message"] and f"({record['message']})"))
+            ),
+            "parameters": count(record["parameters"]),
+            "steps": count(status.get("step")),
+            "time": duration(status.get("elapsed")),
+            "best": f"{figure(status.get('best_loss'))} at step {count(status.get('best_step'))}"
+            if status.get("best_step") is not None
+            else "",
+            "checkpoints": ", ".join(record["checkpoints"]),
+        }
+    )
+    if record["validation"]:
+        out()
+        table(
+            ["step>", "validation>", "perplexity>", "bits/char>", "bits/byte>"],
+            [
+                (
+                    count(p["step"]),
+                    figure(p["loss"]),
+                    figure(p["perplexity"], 2),
+                    figure(p["bpc"]),
+                    figure(p["bpb"]),
+                )
+                for p in thinned(record["validation"])
+            ],
+        )
+    out()
+    table(["setting", "value"], [(key, shown(value)) for key, value in flat(record["settings"]).items()])
+
+
+def gather(run: "RunFolder") -> dict[str, Any]:
+    """Return what is known of a run."""
+    import msgspec
+
+    from rnn_tui.runs.events import EventReader, effective, number
+    from rnn_tui.runs.status import run_state
+
+    seen = run_state(run)
+    reader = EventReader(run.events_path)
+    events = effective(reader.poll())
+    if reader.bad_lines:
+        say(f"run {run.name}: {reader.bad_lines} damaged records in its event log were left out")
+    starts = [event.data for event in events if event.kind in ("start", "resume")]
+    return {
+        "run": run.name,
+        "path": run.path,
+        "state": seen.state,
+        "message": seen.message,
+        "status": msgspec.to_builtins(seen.status) if seen.status else None,
+        "parameters": starts[-1].get("parameters") if starts else None,
+        "start": starts[-1] if starts else None,
+        "train": [
+            {"step": event.step, "loss": number(event.data.get("loss")), "lr": number(event.data.get("lr"))}
+            for event in events
+            if event.kind == "train"
+        ],
+        "validation": [
+            {"step": event.step}
+            | {key: number(event.data.get(key)) for key in ("loss", "perplexity", "bpc", "bpb")}
+            for event in events
+            if event.kind == "validation"
+        ],
+        "checkpoints": sorted(path.name for path in run.checkpoints.glob("step-*")),
+        "settings": run.read_config(),
+    }
+
+
+def thinned(points: Sequence[Any]) -> list[Any]:
+    """Return at most `CURVE_POINTS` of the points, evenly spread, the first and the last among them."""
+    if len(points) <= CURVE_POINTS:
+        return list(points)
+    last = len(points) - 1
+    return [points[round(i * last / (CURVE_POINTS - 1))] for i in range(CURVE_POINTS)]
+
+
+def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return nested tables as `section.key` → value."""
+    values: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            values |= flat(value, f"{above}{key}.")
+        else:
+            values[above + key] = value
+    return values
+
+
+@runs.command(
+    "compare", examples="rnn-tui runs compare lstm-book-1 gru-book-1\nrnn-tui runs compare a b c --json"
+)
+@click.argument("names", nargs=-1, metavar="RUN RUN ...", shell_complete=complete_runs)
+@json_option
+@runs_dir_option
+def compare(names: tuple[str, ...], as_json: bool, runs_dir: Path) -> None:
+    """Compare runs: the settings in which they differ, and their figures."""
+    from rnn_tui.runs.folder import find_run
+
+    if len(names) < 2:
+        raise UsageError("compare takes two or more runs")
+    records = [gather(find_run(runs_dir, name)) for name in names]
+    settings = [flat({key: table for key, table in r["settings"].items() if key != "about"}) for r in records]
+    keys = dict.fromkeys(key for values in settings for key in values)
+    differing = {
+        key: [values.get(key) for values in settings]
+        for key in keys
+        if len({str(values.get(key)) for values in settings}) > 1
+    }
+    statuses = [record["status"] or {} for record in records]
+    figures = {
+        "state": [record["state"] for record in records],
+        "parameters": [record["parameters"] for record in records],
+        **{
+            key: [plain(status.get(key)) for status in statuses]
+            for key in (
+                "step",
+                "elapsed",
+                "train_loss",
+                "validation_loss",
+                "best_loss",
+                "best_step",
+                "tokens_per_second",
+            )
+        },
+    }
+    if as_json:
+        emit({"runs": [record["run"] for record in records], "settings": differing, "figures": figures})
+        return
+    rows = [(key, *map(shown, values)) for key, values in differing.items()]
+    rows += [(key, *map(_cell, values)) for key, values in figures.items()]
+    table(["", *[str(record["run"]) for record in records]], rows)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float) and abs(value) < 1000:
+        return figure(value)
+    return count(value) if isinstance(value, int | float) else shown(value)
+
+
+@runs.command("rm", examples="rnn-tui runs rm lstm-book-1\nrnn-tui runs rm old-1 old-2 --yes")
+@click.argument("names", nargs=-1, required=True, metavar="RUN ...", shell_complete=complete_runs)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@runs_dir_option
+def rm(names: tuple[str, ...], yes: bool, runs_dir: Path) -> None:
+    """Delete runs for good, with their models and checkpoints."""
+    from rnn_tui.runs.folder import find_run, remove_run
+
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("rm asks before it deletes; give --yes where nobody can answer")
+    folders = [find_run(runs_dir, name) for name in names]
+    for folder in folders:
+        if not yes and not click.confirm(f"Delete {folder.path} for good?", err=True):
+            say(f"{folder.name} is kept")
+            continue
+        remove_run(folder)
+        out(folder.name)

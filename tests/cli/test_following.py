@@ -1,0 +1,82 @@
+"""From events to figures, and to lines."""
+
+import math
+
+import pytest
+
+from rnn_tui.cli.following import Figures, Lines, narration, perplexity, show_events
+from rnn_tui.runs.events import Event
+
+
+def event(kind, step=0, time=0.0, **data):
+    return Event(1, 1, time, kind, step, data)
+
+
+def test_figures_follow_the_events():
+    figures = Figures()
+    ended = {"reason": "stopped", "message": "", "exit_code": 0, "steps": 120, "epochs": 1.5, "elapsed": 7.0}
+    losses = {"train_loss": "nan", "validation_loss": 2.75, "best_loss": 2.25, "best_step": 50}
+    figures.take(event("end", 120, **ended, **losses))
+    assert math.isnan(figures.train_loss)
+    assert (figures.step, figures.epoch, figures.elapsed, figures.exit_code) == (120, 1.5, 7.0, 0)
+
+
+def test_budget_in_minutes_and_steps_takes_the_nearer_end():
+    figures = Figures()
+    figures.take(event("start", total_steps=100, minutes=1))
+    figures.take(event("train", 10, loss=1.0, elapsed=45.0))
+    assert figures.share == 0.75
+    assert Figures().share is None
+
+
+def test_resume_forgets_how_the_attempt_before_ended():
+    figures = Figures()
+    figures.take(event("end", 5, reason="failed", message="no room", exit_code=5, steps=5))
+    assert figures.exit_code == 5
+    figures.take(event("resume", 5, from_step=5, total_steps=10))
+    assert (figures.exit_code, figures.reason) == (None, "")
+
+
+def test_lines_are_few_and_safe(capsys):
+    figures = Figures()
+    events = [event("train", step, loss=1.0) for step in range(50)]
+    events += [event("warning", 50, message="odd \x1b[2J text"), event("sample", 50, prompt="a", text="b\nc")]
+    show_events(events, Lines(), figures)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert lines == ["step 0  loss 1.0000", "warning: odd ␛[2J text", "sample: ab␊c"]
+    assert figures.step == 50
+
+
+def test_what_happened_before_is_counted_and_not_shown(capsys):
+    figures = Figures()
+    show_events(
+        [event("warning", 3, 10.0, message="old"), event("note", 9, 20.0, message="new")],
+        Lines(),
+        figures,
+        since=15.0,
+    )
+    assert capsys.readouterr().err == "new\n"
+    assert figures.step == 9
+
+
+def test_narration():
+    assert (
+        narration(event("start", arch="gru", parameters=1500, device="cpu"))
+        == "starting: gru, 1,500 parameters, on cpu"
+    )
+    assert narration(event("resume", 7, from_step=7, arch="gru", device_name="H", device="cuda")).startswith(
+        "going on from step 7: gru"
+    )
+    assert (
+        narration(event("command", 9, command="pause", origin="app")) == "pause at step 9 (asked for by app)"
+    )
+    assert narration(event("train", 9, loss=1.0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("nats", "expected"), [(0.0, 1.0), (1.0, 2.718281828), (800.0, float("inf")), (None, None)]
+)
+def test_perplexity(nats, expected):
+    assert perplexity(nats) == (expected if expected in (None, float("inf")) else pytest.approx(expected))

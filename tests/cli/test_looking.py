@@ -1,0 +1,218 @@
+"""The commands that report: runs, stats, corpus, plugins, doctor, completion, demo."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rnn_tui.cli import doctor
+from rnn_tui.cli.corpus import bar
+from rnn_tui.cli.output import duration, emit, figure, size, table
+from rnn_tui.cli.runs import flat, thinned
+
+
+def test_runs_list_show_and_compare(trained, cli):
+    folder, told = trained
+    where = ["--runs-dir", str(folder / "runs")]
+    [row] = cli("runs", "list", "--json", *where).json
+    assert (row["name"], row["state"], row["step"]) == ("fox", "finished", 40)
+    listed = cli("runs", "list", *where).out.splitlines()
+    assert (
+        listed[0].split() == "run state architecture tokenizer corpus step loss validation best size".split()
+    )
+    assert listed[1].split()[:6] == ["fox", "finished", "lstm", "char", "fox.txt", "40"]
+    shown = cli("runs", "show", "fox", "--json", *where).json
+    assert shown["settings"]["model"]["hidden_size"] == 16
+    assert shown["validation"][-1]["loss"] == told.json["validation_loss"]
+    assert "step-00000040" in shown["checkpoints"]
+    assert "model.hidden_size" in cli("runs", "show", "fox", *where).out
+    done = cli("runs", "compare", "fox", "fox", "--json", *where)
+    assert done.json["settings"] == {}
+    assert done.json["figures"]["best_loss"] == [told.json["best_loss"]] * 2
+    assert cli("runs", "compare", "fox", *where).code == 2
+
+
+def test_runs_list_of_nothing(cli):
+    done = cli("runs", "list")
+    assert (done.code, done.out) == (0, "")
+    assert "rnn-tui demo" in done.err
+    assert cli("runs", "list", "--json").json == []
+
+
+def test_rm_asks_where_it_can_and_refuses_where_it_cannot(trained, cli, monkeypatch):
+    folder, _ = trained
+    done = cli("runs", "rm", "fox", "--runs-dir", str(folder / "runs"))
+    assert done.code == 2
+    assert "--yes" in done.refusal
+    assert (folder / "runs" / "fox").is_dir()
+
+
+def test_stats(cli, tmp_path):
+    (tmp_path / "ab.txt").write_text("abab\n" * 400)
+    done = cli("stats", "ab.txt", "--validation", "0.25", "--batch-size", "5", "--seq-len", "10", "--json")
+    told = done.json
+    assert (told["chars"], told["lines"], told["words"]) == (2000, 400, 400)
+    assert [(part["name"], part["chars"]) for part in told["splits"]] == [
+        ("train", 1500),
+        ("validation", 500),
+    ]
+    assert {top["text"]: top["count"] for top in told["top_tokens"]} == {"a": 600, "b": 600, "\n": 300}
+    assert told["duplicate_lines"] == pytest.approx(399 / 400)
+    text = cli("stats", "ab.txt").out
+    assert "2,000 characters" in text
+    assert "trigram" in text
+
+
+def test_stats_of_standard_input(shell):
+    done = shell("stats", "-", "--json", stdin="one two three\n" * 100)
+    assert done.json["chars"] == 1400
+
+
+def test_corpus_list_and_get(cli):
+    named = {item["name"]: item for item in cli("corpus", "list", "--json").json}
+    assert named["stdlib"]["available"]
+    assert not named["timemachine"]["available"]
+    assert "rnn-tui corpus get timemachine" in cli("corpus", "list").out
+    assert "'timemachine'" in cli("corpus", "get", "timemachin").refusal
+    assert cli("corpus", "get", "stdlib").code == 2
+
+
+def test_plugins(cli):
+    found = {(item["info"]["kind"], item["info"]["name"]) for item in cli("plugins", "list", "--json").json}
+    assert {("architecture", "gru"), ("architecture", "nn-lstm"), ("tokenizer", "word")} <= found
+    [gru] = cli("plugins", "show", "gru", "--json").json
+    assert "reset" in {option["name"] for option in gru["options"]}
+    assert "-o reset=" in cli("plugins", "show", "gru").out
+    assert "'gru'" in cli("plugins", "show", "grru").refusal
+
+
+def test_without_plugins_it_says_so(cli, monkeypatch):
+    monkeypatch.setenv("RNN_TUI_PLUGINS", "")
+    done = cli("plugins", "list")
+    assert done.code == 0
+    assert "no plugin" in done.err
+    assert cli("plugins", "list", "--json").json == []
+
+
+def test_doctor_reports(cli):
+    done = cli("doctor", "--json")
+    checks = {check["name"]: check for check in done.json["checks"]}
+    assert {"python", "torch", "devices", "terminal", "disk", "runs", "plugins", "compiler"} <= set(checks)
+    assert checks["devices"]["level"] != "problem"
+    assert "lstm" in checks["plugins"]["value"]
+    assert done.code == (0 if done.json["ok"] else 1)
+
+
+def test_doctor_finds_faults(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "TORCH_PROBE", "import time; time.sleep(30)")
+    assert doctor.torch_check(0.5).level == "problem"
+    monkeypatch.setattr(doctor, "TORCH_PROBE", "raise OSError('libcudart is broken')")
+    assert "libcudart is broken" in doctor.torch_check(20).value
+    assert [c.level for c in doctor.terminal({"TERM": "dumb"}, "ascii", True)] == ["note", "note"]
+    good = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "TMUX": "x"}
+    assert [(c.level, c.value) for c in doctor.terminal(good, "UTF-8", True)] == [
+        ("ok", "xterm-256color, truecolor, tmux"),
+        ("ok", "UTF-8"),
+    ]
+    assert doctor.writable(tmp_path / "new" / "runs").level == "ok"
+    assert doctor.writable(doctor.Path("/proc/runs")).level == "problem" or os.geteuid() == 0
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_completion_script(cli, shell_name):
+    done = cli("completion", shell_name)
+    assert done.code == 0
+    assert "_RNN_TUI_COMPLETE" in done.out
+
+
+COMPLETE = """
+import sys
+from rnn_tui.cli.root import run
+run([])
+if "torch" in sys.modules:
+    print("torch was imported", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["tr"], ["train"]),
+        (["runs", "co"], ["compare"]),
+        (["runs", "show", "f"], ["fox"]),
+        (["prompt", "fo"], ["fox"]),
+        (
+            ["recipes", "run", "timemachine-l"],
+            ["timemachine-lstm-deep", "timemachine-lstm-nn", "timemachine-lstm-scratch"],
+        ),
+        (["train", "--arch", "nn-"], ["nn-gru", "nn-lstm", "nn-rnn"]),
+        (["train", "--sampling", "r"], ["random"]),
+        (["stats", "fables"], ["fables-en", "fables-zh"]),
+        (["plugins", "show", "w"], ["word"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_completion(trained, words, expected):
+    folder, _ = trained
+    environment = {
+        "_RNN_TUI_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(["rnn-tui", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", COMPLETE],
+        env=os.environ | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    found = [line.split(",", 1) for line in done.stdout.splitlines()]
+    assert [name for kind, name in found if kind == "plain"] == expected, done.stderr
+    assert done.stderr == ""
+
+
+def test_demo_without_a_terminal(shell, tmp_path):
+    done = shell("demo", "--minutes", "0.02", "--json")
+    assert done.code == 0, done.err
+    told = done.json
+    assert told["prompt"] == "def "
+    assert len(told["completion"]) > 50
+    assert told["baselines"]["uniform"] > told["baselines"]["unigram"] > told["baselines"]["trigram"] > 1
+    assert (tmp_path / "runs" / told["run"] / "model.safetensors").is_file()
+
+
+def test_json_is_plain_ascii_with_named_infinities(capsys):
+    emit({"a": float("nan"), "b": [float("inf"), -float("inf"), 1.5], "c": "\x9b诗"})
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert json.loads(out) == {"a": "nan", "b": ["inf", "-inf", 1.5], "c": "\x9b诗"}
+
+
+def test_table_takes_text_literally_and_never_cuts_it_in_a_pipe(capsys):
+    table(["name", "size>"], [("[bold]x[/bold]\x1b", 5), ("y" * 300, 12345)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["[bold]x[/bold]␛", "5"]
+    assert lines[2].split() == ["y" * 300, "12345"]
+    assert lines[1].endswith("    5")
+
+
+def test_words_for_numbers():
+    words = ["", "0 s", "1 min 0 s", "1 min 15 s", "1 h 0 min", "2 h 1 min"]
+    assert [duration(s) for s in (None, 0.4, 59.6, 75, 3599.9, 7260)] == words
+    assert [size(b) for b in (0, 999, 1000, 1_500_000, 2e9, 3e12)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "1.5 MB",
+        "2.0 GB",
+        "3.0 TB",
+    ]
+    assert [figure(v) for v in (None, 1.23456, float("nan"), 1e30)] == ["", "1.2346", "nan", "1e+30"]
+    assert (bar(1.0, 4), bar(0.5, 4), bar(3 / 32, 4), bar(0, 4)) == ("████", "██", "▍", "")
+    assert flat({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}
+    assert thinned(list(range(5))) == [0, 1, 2, 3, 4]
+    spread = thinned(list(range(100)))
+    assert (len(spread), spread[0], spread[-1], spread[1]) == (12, 0, 99, 9)
