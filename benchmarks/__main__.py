@@ -7,7 +7,8 @@ import platform
 import torch
 
 from benchmarks import encoding, startup, training
-from rnn_tui.training.setup import cpu_count, warm_up_math
+from rnn_tui.model.device import cpu_count
+from rnn_tui.training.setup import warm_up_math
 
 PARTS = {
     "train": training.train,

@@ -61,8 +61,10 @@ def complete(run: "RunFolder") -> str:
     from rnn_tui.inference.generate import sample_text
     from rnn_tui.inference.sampling import SamplingConfig
     from rnn_tui.inference.target import model_of
+    from rnn_tui.model.device import sample_on_one_thread
     from rnn_tui.model.file import load_model
 
+    sample_on_one_thread()
     model, tokenizer, _ = load_model(model_of(run))
     return sample_text(model, tokenizer, PROMPT, SamplingConfig(temperature=0.6, length=300, seed=1))
 

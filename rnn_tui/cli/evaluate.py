@@ -60,12 +60,14 @@ def evaluate(
 
     from rnn_tui.corpus.sources import check_source
     from rnn_tui.inference.evaluate import corpus_of_model, evaluate_corpus
+    from rnn_tui.model.device import leave_one_core
     from rnn_tui.model.file import read_header
 
     text = None
     if corpus is not None:
         check_source(corpus)
         text = replace(corpus_of_model(read_header(path), path), source=corpus, first_tokens=0)
+    leave_one_core()
     chosen = split or ("all" if corpus is not None else "validation")
     with progress_bar() as progress:
         report = evaluate_corpus(path, text, split=chosen, device=device, lanes=lanes, progress=progress)

@@ -66,12 +66,14 @@ def prompt(model: str, text: str | None, device: str, as_json: bool, runs_dir: P
     path = resolve_target(model, runs_dir)
     from rnn_tui.inference.generate import generate, prime
     from rnn_tui.inference.sampling import sampling_config
+    from rnn_tui.model.device import sample_on_one_thread
     from rnn_tui.model.file import load_model
 
     given = {name: value for name, value in sampling.items() if value not in (None, ())}
     config = sampling_config(given)
     if text is None and not sys.stdin.isatty():
         text = piped()
+    sample_on_one_thread()
     network, tokenizer, header = load_model(path, device=device)
     if text is None:
         from rnn_tui.cli.lines import Conversation

@@ -1,8 +1,10 @@
 """Which process wrote something, and whether that very process still lives."""
 
+import ctypes
 import os
 import signal
 import socket
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -101,3 +103,14 @@ def send_signal(who: Identity, number: signal.Signals) -> bool:
     finally:
         os.close(pidfd)
     return True
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> bool:
+    """Ask Linux for a SIGTERM when the parent of this process dies; False when it is dead already."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return os.getppid() == parent

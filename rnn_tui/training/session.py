@@ -18,6 +18,7 @@ from rnn_tui.errors import InputError, UsageError
 from rnn_tui.files import disk_error, fsync_directory
 from rnn_tui.inference.generate import sample_text
 from rnn_tui.inference.sampling import SamplingConfig
+from rnn_tui.model.device import pick_device
 from rnn_tui.model.file import FORMAT, ModelFile, load_weights, save_model
 from rnn_tui.model.language_model import build_model
 from rnn_tui.plugin.options import parse_options
@@ -36,7 +37,6 @@ from rnn_tui.training.setup import (
     Pace,
     choose_pace,
     device_name,
-    pick_device,
     seed_everything,
     set_precision,
     warm_up_math,

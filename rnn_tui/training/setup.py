@@ -1,7 +1,6 @@
 """Before the first step: device, threads, precision, seeds and the pace at which things are measured."""
 
 import math
-import os
 import random
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from rnn_tui.errors import UsageError
+from rnn_tui.model.device import cpu_count
 from rnn_tui.training.config import RunConfig, RuntimeConfig
 
 # MKL's vector maths picks its kernels at the first call; two threads racing there leave one with a less accurate
@@ -65,23 +64,6 @@ def warm_up_math() -> None:
     torch.set_num_threads(threads)
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device a setting names; `auto` takes cuda, then mps, then cpu.
-
-    Raises:
-        UsageError: when this machine or this torch has no such device.
-    """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        name = next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
-        have = ", ".join(device for device, found in there.items() if found)
-        raise UsageError(
-            f"device {name} is not here: torch {torch.__version__} finds {have}; use --device auto"
-        )
-    return torch.device(name)
-
-
 def device_name(device: torch.device) -> str:
     """Return what a person calls the device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -99,11 +81,6 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
-
-
-def cpu_count() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def best_threads(step: Callable[[], object], limit: float = 2.0) -> tuple[int, float]:

@@ -5,7 +5,6 @@ and end with 143 and 130; a second one ends at once. It holds the run's lock whi
 of the folder.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -20,12 +19,12 @@ from rnn_tui.errors import OutOfMemoryError, RnnTuiError, UsageError
 from rnn_tui.runs.events import last_event
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.lock import RunLock
+from rnn_tui.runs.process import die_with_parent
+from rnn_tui.runs.supervisor import FOREGROUND
 from rnn_tui.training.config import from_dict
 from rnn_tui.training.journal import RunJournal
 from rnn_tui.training.loop import Ending, Trainer
 from rnn_tui.training.session import open_session
-
-PR_SET_PDEATHSIG = 1
 
 SAME_PRESS = 1.0
 """Seconds. One Ctrl-C reaches a worker in the foreground twice: from the terminal, and from the command it serves."""
@@ -52,20 +51,12 @@ class Signals:
         return self.number
 
 
-def tie_to_parent() -> None:
-    """Ask Linux for a SIGTERM when the parent dies; a run in the foreground ends with its command."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
 def main(path: str) -> int:
     """Train the run at `path` until it ends; return the exit code."""
     signals = Signals()
-    if os.environ.get("RNN_TUI_FOREGROUND") == "1":
-        tie_to_parent()
+    # a run in the foreground ends with its command
+    if os.environ.get(FOREGROUND) == "1" and not die_with_parent():
+        os.kill(os.getpid(), signal.SIGTERM)
     run = RunFolder(Path(path))
     try:
         with RunLock.acquire(run):

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from rnn_tui.errors import UsageError
+from rnn_tui.model.device import pick_device
 from rnn_tui.training.config import resolve
-from rnn_tui.training.setup import best_threads, choose_pace, pick_device, round_125, warm_up_math
+from rnn_tui.training.setup import best_threads, choose_pace, round_125, warm_up_math
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,322 @@
+"""The model file: weights, settings and tokenizer in one safetensors file that can be copied anywhere.
+
+Everything besides the tensors is one JSON text under the metadata key `rnn_tui` (a second key would make the
+order of the keys, and so the bytes, vary). Nothing in it is executed or imported: an architecture or a
+tokenizer is a name, looked up among the installed entry points.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rnn_tui.errors import InputError, OutOfMemoryError, PluginError, RnnTuiError, UsageError
+from rnn_tui.files import replace_file
+from rnn_tui.model.config import ModelConfig
+from rnn_tui.model.container import (
+    DTYPES,
+    HEADER_LIMIT,
+    BadModelFile,
+    Container,
+    open_container,
+    parse_json,
+)
+from rnn_tui.plugin.options import parse_options
+from rnn_tui.plugin.registry import Kind, load_plugin
+from rnn_tui.plugin.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rnn_tui.model.language_model import LanguageModel
+
+__all__ = [
+    "FORMAT",
+    "BadModelFile",
+    "ModelFile",
+    "load_model",
+    "load_weights",
+    "read_header",
+    "save_model",
+    "weights",
+]
+
+FORMAT = 1
+METADATA_KEY = "rnn_tui"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """What stands in a model file beside the weights.
+
+    Attributes:
+        config: the whole configuration of the run, section → key → value.
+        tokenizer: `name`, `distribution`, `version`, and `state` as `Tokenizer.to_state` gave it.
+        architecture: `name`, `distribution`, `version`.
+        training: `step`, `validation_loss` and `train_loss` (nats per token or None), `corpus`, `chars_per_token`,
+            `bytes_per_token`, `run`, `best`.
+        format: the version of this layout.
+    """
+
+    config: dict[str, Any]
+    tokenizer: dict[str, Any]
+    architecture: dict[str, Any]
+    training: dict[str, Any]
+    format: int = FORMAT
+
+
+class _Plugin(msgspec.Struct):
+    name: str
+    distribution: str
+    version: str
+
+
+class _Tokenizer(_Plugin):
+    state: dict[str, Any]
+
+
+class _Training(msgspec.Struct):
+    """The types of what readers show; a key may be absent."""
+
+    step: int = 0
+    validation_loss: float | None = None
+    train_loss: float | None = None
+    corpus: str = ""
+    chars_per_token: float | None = None
+    bytes_per_token: float | None = None
+    run: str = ""
+    best: bool = False
+
+
+def weights(model: "LanguageModel") -> "dict[str, Tensor]":
+    """Return the tensors that a file holds, in a fixed order; one that is shared stands once, under its first name."""
+    first: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        first.setdefault(id(tensor), (name, tensor))
+    return {name: tensor.detach() for name, tensor in first.values()}
+
+
+def encode(tensors: "Mapping[str, Tensor]", header: ModelFile) -> bytes:
+    """Return the bytes of a model file; equal weights and header give equal bytes.
+
+    Raises:
+        InputError: when the vocabulary is too large for the header.
+    """
+    from safetensors.torch import save
+
+    training = {key: _number_out(value) for key, value in header.training.items()}
+    values = {field.name: getattr(header, field.name) for field in fields(header)} | {"training": training}
+    text = json.dumps(values, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    # escaped once more inside the header; the tensors' entries need a few hundred bytes each
+    if len(json.dumps(text)) + 1024 * len(tensors) > HEADER_LIMIT:
+        raise InputError(
+            f"the vocabulary takes {len(text) / 1e6:.0f} MB as JSON, too much for a model file; "
+            "set a smaller vocabulary in the tokenizer's options"
+        )
+    return save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, {METADATA_KEY: text})
+
+
+def save_model(path: Path, model: "LanguageModel", header: ModelFile) -> None:
+    """Write a model file in one step, durably: a reader sees the old one or the new one.
+
+    Raises:
+        DiskError: when it could not be written; an earlier file is untouched.
+        InputError: as `encode`.
+    """
+    replace_file(path, encode(weights(model), header))
+
+
+def read_header(path: Path) -> ModelFile:
+    """Read what stands in a model file beside the weights. Does not load torch.
+
+    Raises:
+        BadModelFile: when it is no whole model file.
+    """
+    with open_container(path) as container:
+        return _header(container)
+
+
+def load_model(path: Path, *, device: str = "cpu") -> "tuple[LanguageModel, Tokenizer, ModelFile]":
+    """Build the model and the tokenizer that a file describes, in evaluation mode.
+
+    The global random generators are left as they were.
+
+    Args:
+        device: `cpu`, `cuda`, `mps`, or `auto`, see `rnn_tui.model.device.pick_device`.
+
+    Raises:
+        BadModelFile: when the file is damaged or does not fit the model it describes.
+        PluginError: when its architecture or tokenizer is not installed, or fails.
+        UsageError: when there is no such device.
+        OutOfMemoryError: when it does not fit.
+    """
+    import torch
+
+    from rnn_tui.model.device import pick_device
+
+    where = pick_device(device)
+    with open_container(path) as container:
+        header = _header(container)
+        tokenizer = _tokenizer(header, path)
+        model = _build(header, tokenizer.vocab_size, container)
+        _fill(model, container)
+    try:
+        model.to(where)
+    except torch.OutOfMemoryError:
+        raise OutOfMemoryError(f"{path}: the device {where} has not enough memory for it; try cpu") from None
+    return model.eval(), tokenizer, header
+
+
+def load_weights(path: Path, model: "LanguageModel") -> ModelFile:
+    """Fill an existing model with the weights of a file; the model is unchanged if anything is wrong.
+
+    Raises:
+        BadModelFile: when the file is damaged or its tensors are not exactly those of `model`.
+    """
+    with open_container(path) as container:
+        header = _header(container)
+        _fill(model, container)
+    return header
+
+
+def _number_out(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number_in(value: Any) -> Any:
+    return float(value) if value in ("nan", "inf", "-inf") else value
+
+
+def _header(container: Container) -> ModelFile:
+    path = container.path
+    text = container.metadata.get(METADATA_KEY)
+    if text is None:
+        raise BadModelFile(f"{path}: a safetensors file, but not one of rnn-tui: it has no settings in it")
+    try:
+        values = parse_json(text)
+        version = values.get("format") if isinstance(values, dict) else None
+        if isinstance(version, int) and version > FORMAT:
+            raise BadModelFile(
+                f"{path}: made by a newer rnn-tui (format {version}, this one reads {FORMAT}); upgrade"
+            )
+        if version != FORMAT or set(values) != {field.name for field in fields(ModelFile)}:
+            raise ValueError("it is not what this version writes")
+        header = msgspec.convert(values, ModelFile)
+        training = {key: _number_in(value) for key, value in header.training.items()}
+        msgspec.convert(header.tokenizer, _Tokenizer)
+        msgspec.convert(header.architecture, _Plugin)
+        msgspec.convert(training, _Training)
+    except ValueError as error:  # msgspec.ValidationError is one too
+        raise BadModelFile(f"{path}: its settings cannot be read: {error}") from None
+    return ModelFile(
+        config=header.config, tokenizer=header.tokenizer, architecture=header.architecture, training=training
+    )
+
+
+def _load_plugin(kind: Kind, record: Mapping[str, Any], path: Path) -> type:
+    try:
+        return load_plugin(kind, record["name"])
+    except UsageError as error:
+        raise PluginError(
+            f"{path}: {error}; it was saved with the package {record['distribution']!r} {record['version']}"
+        ) from None
+
+
+def _tokenizer(header: ModelFile, path: Path) -> Tokenizer:
+    plugin: type[Tokenizer] = _load_plugin("tokenizer", header.tokenizer, path)
+    try:
+        tokenizer = plugin.from_state(header.tokenizer["state"])
+        if tokenizer.vocab_size < 1:
+            raise ValueError("its vocabulary is empty")
+    except Exception as error:  # whatever a plugin makes of a state that somebody else wrote
+        raise BadModelFile(
+            f"{path}: its {header.tokenizer['name']} tokenizer cannot be read: {error}"
+        ) from error
+    return tokenizer
+
+
+def _build(header: ModelFile, vocab_size: int, container: Container) -> "LanguageModel":
+    """Build the model with random weights, having made sure that it is as large as the file."""
+    import torch
+
+    from rnn_tui.model.language_model import build_model
+
+    path, name = container.path, header.architecture["name"]
+    plugin = _load_plugin("architecture", header.architecture, path)
+    try:
+        section = header.config["model"]
+        config = msgspec.convert(section, ModelConfig)
+        unknown = set(section) - {field.name for field in fields(ModelConfig)}
+        if unknown or config.arch != name:
+            raise ValueError(
+                f"unknown: {', '.join(sorted(unknown))}" if unknown else "two architectures are named"
+            )
+        options = parse_options(
+            getattr(plugin, "Options", None), config.options, owner=f"architecture {name}"
+        )
+    except KeyError:
+        raise BadModelFile(f"{path}: it has no model settings") from None
+    except (ValueError, TypeError, UsageError) as error:
+        raise BadModelFile(f"{path}: its model settings do not fit: {error}") from None
+    container.check_memory()
+
+    try:
+        with torch.random.fork_rng(devices=[]):
+            values = sum(math.prod(entry.shape) for entry in container.entries.values())
+            if config.hidden_size**2 * config.num_layers > values:
+                # Fewer values than a square matrix in each layer: a diagonal recurrence, or a header that lies about
+                # its size to have gigabytes allocated. On the meta device nothing is; not done always, because it
+                # imports 800 modules (1.2 s) when weights are drawn from a normal distribution.
+                with torch.device("meta"):
+                    _compare(container, build_model(plugin, options, config, vocab_size))
+            return build_model(plugin, options, config, vocab_size)
+    except UsageError as error:
+        raise BadModelFile(f"{path}: its model settings do not fit: {error}") from None
+    except RnnTuiError:
+        raise
+    except Exception as error:  # the constructor is a plugin's
+        raise PluginError(
+            f"{path}: the architecture {name} could not be built: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _compare(container: Container, model: "LanguageModel") -> None:
+    """Raise BadModelFile unless the file holds exactly the tensors of `model`; at most five differences are named."""
+    names = {dtype: name for name, (dtype, _) in DTYPES.items()}
+    expected = {
+        name: f"{names.get(str(tensor.dtype).removeprefix('torch.'), tensor.dtype)} {list(tensor.shape)}"
+        for name, tensor in weights(model).items()
+    }
+    found = {name: str(entry) for name, entry in container.entries.items()}
+    differences = [f"{name!r} is missing" for name in expected if name not in found]
+    differences += [f"{name!r} is too many" for name in found if name not in expected]
+    differences += [
+        f"{name!r} is {found[name]}, not {wanted}"
+        for name, wanted in expected.items()
+        if found.get(name, wanted) != wanted
+    ]
+    if differences:
+        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise BadModelFile(
+            f"{container.path}: its tensors are not those of the model it describes: {', '.join(differences[:5])}{more}"
+        )
+
+
+def _fill(model: "LanguageModel", container: Container) -> None:
+    import torch
+
+    _compare(container, model)
+    targets = weights(model)
+    loaded = {name: container.read(name) for name in targets}
+    for name, tensor in loaded.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise BadModelFile(
+                f"{container.path}: tensor {name!r} holds NaN or infinity; use an earlier checkpoint"
+            )
+    with torch.no_grad():
+        for name, target in targets.items():
+            target.copy_(loaded[name])

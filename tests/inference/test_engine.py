@@ -1,0 +1,456 @@
+"""The engine as the app sees it: a real child process on two pipes."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from rnn_tui.inference.generate import generate, prime
+from rnn_tui.inference.requests import Cancel, Generate, Refused, parse
+from rnn_tui.inference.sampling import SamplingConfig
+from rnn_tui.model.file import load_model
+
+TEXT = "the quick brown fox\n"
+PATIENCE = 60  # seconds; an answer takes milliseconds, importing torch on a busy machine may take this
+GREEDY = {"greedy": True, "length": 5}
+
+
+class Client:
+    def __init__(self, *command):
+        command = command or (sys.executable, "-m", "rnn_tui.inference.engine")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.process = subprocess.Popen(command, **pipes)
+        self.lines = queue.Queue()
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._read, self._read_errors)]
+        self.errors = b""
+        for thread in self.threads:
+            thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            try:
+                self.lines.put((time.monotonic(), json.loads(line)))
+            except ValueError:
+                self.lines.put((time.monotonic(), {"id": "not JSON", "line": line}))
+
+    def _read_errors(self):
+        self.errors = self.process.stderr.read()
+
+    def send(self, **message):
+        self.send_raw(json.dumps(message).encode())
+
+    def send_raw(self, line):
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def next(self):
+        return self.lines.get(timeout=PATIENCE)[1]
+
+    def answer(self, number, last=("loaded", "done", "next", "error")):
+        """All events up to the last of the answer to request `number`."""
+        events = []
+        while not events or events[-1]["event"] not in last:
+            event = self.next()
+            assert event["id"] == number
+            events.append(event)
+        return events
+
+    def ask(self, **message):
+        self.send(**message)
+        return self.answer(message.get("id"))
+
+    def close(self):
+        self.process.stdin.close()
+        code = self.process.wait(PATIENCE)
+        self.join()
+        return code
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(PATIENCE)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self.process.stdin.close()
+
+    def kill(self):
+        """Leave nothing behind, whatever the test found."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.join()
+
+
+@pytest.fixture
+def start():
+    """Start engines that end with the test."""
+    clients = []
+
+    def starter(*command):
+        clients.append(Client(*command))
+        return clients[-1]
+
+    yield starter
+    for client in clients:
+        client.kill()
+
+
+@pytest.fixture(scope="module")
+def path(model_file):
+    return model_file(text=TEXT, hidden_size=16, validation_loss=float("nan"))
+
+
+@pytest.fixture(scope="module")
+def shared(path):
+    client = Client()
+    client.send(id=1, op="load", path=str(path))
+    client.answer(1)
+    yield client
+    try:
+        assert client.close() == 0
+    finally:
+        client.kill()
+
+
+@pytest.fixture
+def engine(shared, path):
+    """One process for all tests, with the model loaded anew and so without states."""
+    shared.ask(id=1, op="load", path=str(path))
+    return shared
+
+
+def text_of(events):
+    return "".join(
+        piece["text"] for event in events if event["event"] == "pieces" for piece in event["pieces"]
+    )
+
+
+def test_load_says_what_it_is(shared, path):
+    [loaded] = shared.ask(id=5, op="load", path=str(path), device="cpu")
+    vocabulary = len(set(TEXT)) + 1
+    # one LSTM layer over one-hot input, and the head
+    parameters = 4 * 16 * (vocabulary + 16 + 1) + vocabulary * (16 + 1)
+    assert loaded == {
+        "id": 5,
+        "event": "loaded",
+        "arch": "lstm",
+        "tokenizer": "char",
+        "vocab_size": vocabulary,
+        "parameters": parameters,
+        "step": 7,
+        "validation_loss": None,  # NaN in the file
+        "chars_per_token": 1.0,
+        "mtime": path.stat().st_mtime,
+    }
+
+
+def test_generate_is_what_the_library_generates(engine, path):
+    settings = {"temperature": 0.9, "top_k": 5, "seed": 3, "length": 120}
+    events = engine.ask(id=2, op="generate", prompt="the ", settings=settings)
+    assert [event["event"] for event in events[:2]] == ["prompt", "pieces"]
+    model, tokenizer, _ = load_model(path)
+    primed = prime(model, tokenizer, "the ")
+    expected = list(generate(model, tokenizer, primed, SamplingConfig(**settings)))
+    pieces = [piece for event in events if event["event"] == "pieces" for piece in event["pieces"]]
+    assert [(piece["text"], piece["token"]) for piece in pieces] == [
+        (piece.text, piece.token) for piece in expected
+    ]
+    assert pieces[5]["surprise"] == pytest.approx(expected[5].surprise, rel=1e-4)
+    assert pieces[5]["entropy"] == pytest.approx(expected[5].entropy, rel=1e-4)
+    prompt = events[0]
+    assert [piece["text"] for piece in prompt["pieces"]] == list("the ")
+    assert prompt["pieces"][0]["surprise"] is None
+    assert prompt["pieces"][1]["surprise"] == pytest.approx(primed.pieces[1].surprise, rel=1e-4)
+    done = events[-1]
+    assert (done["event"], done["reason"], done["tokens"], done["seed"]) == ("done", "length", 120, 3)
+    assert len(done["next"]) == 10
+    assert done["next"][0][2] >= done["next"][1][2]
+
+
+def test_states_continue_retry_and_branch(engine):
+    whole = text_of(engine.ask(id=2, op="generate", prompt="the", settings={"greedy": True, "length": 10}))
+    first = engine.ask(id=3, op="generate", prompt="the", settings=GREEDY)
+    state = first[-1]["state"]
+    for number in (4, 5):  # twice from the same state: a retry
+        rest = engine.ask(**{"from": state}, id=number, op="generate", prompt="", settings=GREEDY)
+        assert text_of(first) + text_of(rest) == whole
+    other = engine.ask(**{"from": state}, id=6, op="generate", prompt=" fox", settings=GREEDY)
+    assert [piece["text"] for piece in other[0]["pieces"]] == list(" fox")
+    assert other[0]["pieces"][0]["surprise"] is not None
+
+
+def test_an_empty_prompt_an_unknown_symbol_and_no_seed(engine):
+    events = engine.ask(id=2, op="generate", prompt="", settings={"length": 5})
+    assert events[0]["pieces"] == []
+    again = engine.ask(id=3, op="generate", prompt="", settings={"length": 5, "seed": events[-1]["seed"]})
+    assert text_of(again) == text_of(events)
+    assert engine.ask(id=4, op="generate", prompt="žt漢", settings=GREEDY)[0]["unknown"] == ["ž", "漢"]
+
+
+def test_next_token_table(engine):
+    [event] = engine.ask(id=2, op="next", prompt="th")
+    assert event["event"] == "next"
+    done = engine.ask(id=3, op="generate", prompt="th", settings={"length": 0})[-1]
+    assert event["next"] == done["next"]
+    assert engine.ask(**{"from": done["state"]}, id=4, op="next", prompt="")[0]["next"] == done["next"]
+
+
+def test_stop_texts(engine):
+    text = text_of(engine.ask(id=2, op="generate", prompt="a", settings={"greedy": True, "length": 30}))
+    events = engine.ask(
+        id=3, op="generate", prompt="a", settings={"greedy": True, "length": 30, "stop": [text[3:5]]}
+    )
+    assert events[-1]["reason"] == "stop"
+    assert text_of(events) == text[: text.find(text[3:5])]
+
+
+def test_cancel_while_generating(engine):
+    engine.send(id=2, op="generate", prompt="a", settings={"length": 10_000_000})
+    while engine.next()["event"] != "pieces":
+        pass
+    begin = time.monotonic()
+    engine.send(op="cancel", target=2)
+    done = engine.answer(2)[-1]
+    assert time.monotonic() - begin < 5
+    assert (done["event"], done["reason"]) == ("done", "cancelled")
+    assert 0 < done["tokens"] < 10_000_000
+    # the state is that of what was given: going on from it works
+    assert (
+        engine.ask(**{"from": done["state"]}, id=3, op="generate", settings=GREEDY)[-1]["reason"] == "length"
+    )
+
+
+def test_cancel_while_reading_a_prompt_and_while_waiting(engine):
+    engine.send(id=2, op="generate", prompt="the fox " * 1_000_000, settings={})
+    engine.send(id=3, op="generate", prompt="a", settings={"length": 10_000_000})
+    engine.send(id=4, op="cancel", target=3)
+    engine.send(id=5, op="cancel", target=2)
+    [done] = engine.answer(2)
+    assert (done["reason"], done["tokens"], done["state"]) == ("cancelled", 0, None)
+    assert engine.answer(3)[-1]["reason"] == "cancelled"
+    # a cancel that comes too late hits nobody, also not a later request of the same number
+    engine.send(op="cancel", target=3)
+    assert engine.ask(id=3, op="generate", settings=GREEDY)[-1]["reason"] == "length"
+
+
+def test_a_prompt_of_a_megabyte(engine, model_file):
+    engine.ask(
+        id=1, op="load", path=str(model_file(text=TEXT, arch="nn-lstm"))
+    )  # over time in one fused call
+    events = engine.ask(id=2, op="generate", prompt="the quick brown fox\n" * 52_500, settings=GREEDY)
+    assert events[0]["tokens"] == 1_050_000
+    assert len(events[0]["pieces"]) == 4096
+    assert events[-1]["tokens"] == 5
+
+
+def test_pieces_are_batched(engine):
+    engine.send(id=2, op="generate", prompt="a", settings={"length": 3000, "seed": 1})
+    times = []
+    while True:
+        at, event = engine.lines.get(timeout=PATIENCE)
+        if event["event"] == "done":
+            break
+        times += [at] if event["event"] == "pieces" else []
+    # the first and the last batch may follow closely; between the others lie 50 ms on the engine's clock
+    assert (times[-2] - times[0]) / max(1, len(times) - 2) > 0.045
+    assert len(times) < event["seconds"] / 0.05 + 3
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        (b'{"id":9,"op":"genrate"}', 2, "no operation 'genrate'; did you mean 'generate'"),
+        (b'{"id":9,"op":"generate","prompt":5}', 2, "Expected `str`"),
+        (b'{"id":9,"op":"generate","promt":"x"}', 2, "unknown field `promt`"),
+        (b'{"id":9,"op":"load"}', 2, "required field `path`"),
+        (b'{"id":9,"op":"load","path":"/nowhere.safetensors"}', 3, "/nowhere.safetensors: No such file"),
+        (b'{"id":9,"op":"load","path":"/dev/zero"}', 3, "not a regular file"),
+        (b'{"id":9,"op":"load","path":"x\\u0000y"}', 1, "null"),
+        (b'{"id":9,"op":"generate","settings":{"temperature":-1}}', 2, "sampling setting temperature"),
+        (b'{"id":9,"op":"generate","settings":{"warmth":1}}', 2, "no sampling setting 'warmth'"),
+        (b'{"id":9,"op":"generate","from":12345}', 3, "state is no longer kept"),
+    ],
+)
+def test_failures_are_one_line_and_the_engine_lives(engine, line, code, message):
+    engine.send_raw(line)
+    [event] = engine.answer(9)
+    assert (event["event"], event["exit_code"]) == ("error", code)
+    assert message in event["message"]
+    assert "\n" not in event["message"]
+    assert engine.ask(id=10, op="generate", settings=GREEDY)[-1]["event"] == "done"
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b"5", b'"x"', b"\xff\xfe", b'{"op":"load","path":"x"}', b'{"id":"x","op":"next"}',
+             b'{"id":1.5,"op":"next"}', b"[" * 100_000, b'{"id":NaN}', b'{"id":1e999}', b"x" * (17 * 2**20)]
+)  # fmt: skip
+def test_lines_that_are_no_requests(engine, line):
+    engine.send_raw(line)
+    [event] = engine.answer(None)
+    assert (event["event"], event["exit_code"]) == ("error", 2)
+    assert engine.ask(id=10, op="next", prompt="a")[0]["event"] == "next"
+
+
+def test_empty_lines_are_nothing(engine):
+    engine.send_raw(b"\n  ")
+    assert engine.ask(id=10, op="next", prompt="a")[0]["event"] == "next"
+
+
+def test_forgotten_and_old_states(engine, path):
+    state = engine.ask(id=2, op="generate", settings=GREEDY)[-1]["state"]
+    engine.send(op="forget", state=state)
+    engine.send(op="forget", state=99_999)
+    [event] = engine.ask(**{"from": state}, id=3, op="generate", settings=GREEDY)
+    assert event["exit_code"] == 3
+    first = engine.ask(id=4, op="generate", settings={"length": 0})[-1]["state"]
+    for number in range(256):
+        engine.ask(id=10 + number, op="generate", settings={"length": 0})
+    assert engine.ask(**{"from": first}, id=5, op="next")[0]["event"] == "error"
+    assert engine.ask(**{"from": first + 1}, id=6, op="next")[0]["event"] == "next"
+    engine.ask(id=7, op="load", path=str(path))
+    assert engine.ask(**{"from": first + 1}, id=8, op="next")[0]["event"] == "error"
+
+
+def test_a_failed_load_keeps_the_model_and_its_states(engine, tmp_path):
+    state = engine.ask(id=2, op="generate", settings=GREEDY)[-1]["state"]
+    (tmp_path / "bad").write_bytes(b"PK\x03\x04")
+    assert "zip archive" in engine.ask(id=3, op="load", path=str(tmp_path / "bad"))[0]["message"]
+    assert engine.ask(**{"from": state}, id=4, op="generate", settings=GREEDY)[-1]["event"] == "done"
+
+
+# -- life and death, each with a process of its own ---------------------------------------------------------------
+
+
+def test_nothing_is_loaded_at_first_and_the_end_of_input_is_the_end(start):
+    client = start()
+    [event] = client.ask(id=1, op="generate", prompt="x")
+    assert (event["exit_code"], event["message"]) == (2, "no model is loaded; send a load first")
+    assert client.close() == 0
+    assert client.errors == b""
+
+
+def test_quit_and_the_end_of_input_in_the_middle_of_a_completion(start, path):
+    for end in ("quit", "close"):
+        client = start()
+        client.ask(id=1, op="load", path=str(path))
+        client.send(id=2, op="generate", settings={"length": 10_000_000})
+        while client.next()["event"] != "pieces":
+            pass
+        if end == "quit":
+            client.send(op="quit")
+            assert client.process.wait(PATIENCE) == 0
+            client.join()
+        else:
+            assert client.close() == 0
+        assert client.errors == b""
+
+
+def test_an_interrupt_is_not_for_the_engine(start, path):
+    client = start()
+    client.ask(id=1, op="load", path=str(path))
+    os.kill(client.process.pid, signal.SIGINT)  # Ctrl-C in the terminal
+    client.send(id=2, op="generate", settings=GREEDY)
+    client.answer(2)
+    assert client.close() == 0
+
+
+def test_a_reader_that_goes_away():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnn_tui.inference.engine"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    process.stdout.close()
+    process.stdin.write(b'{"id":1,"op":"next"}\n')
+    process.stdin.flush()
+    try:
+        assert process.wait(PATIENCE) == 0  # while our end of its input is still open
+    finally:
+        process.kill()
+        process.stdin.close()
+
+
+CHATTY = """
+import os, sys
+import rnn_tui.model.file as file
+real = file.load_model
+def load(*args, **options):
+    print("loading")                       # a plugin that prints
+    os.write(1, b"from the C side\\n")
+    sys.__stdout__.write("to the real one\\n")
+    sys.__stdout__.flush()
+    return real(*args, **options)
+file.load_model = load
+from rnn_tui.inference.engine import main
+sys.exit(main())
+"""
+
+
+def test_what_plugins_print_does_not_reach_the_protocol(start, path):
+    client = start(sys.executable, "-c", CHATTY)
+    assert client.ask(id=1, op="load", path=str(path))[0]["event"] == "loaded"
+    assert client.close() == 0
+    for line in (b"loading", b"from the C side", b"to the real one"):
+        assert line in client.errors
+
+
+OUT_OF_MEMORY = """
+import sys
+import rnn_tui.inference.generate as generate
+def prime(*args, **options):
+    raise {error}
+generate.prime = prime
+from rnn_tui.inference.engine import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("MemoryError()", 7),
+        ('RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can\'t allocate memory")', 7),
+        ('ValueError("two\\nlines")', 1),
+    ],
+)
+def test_other_failures_are_explained(start, path, error, code):
+    client = start(sys.executable, "-c", OUT_OF_MEMORY.format(error=error))
+    client.ask(id=1, op="load", path=str(path))
+    [event] = client.ask(id=2, op="generate")
+    assert event["exit_code"] == code
+    assert "\n" not in event["message"]
+    assert client.close() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_it_dies_with_its_parent():
+    """The pipe stays open here, in a third process: only the signal can tell the engine."""
+    script = (
+        "import subprocess, sys, time; "
+        "engine = subprocess.Popen([sys.executable, '-m', 'rnn_tui.inference.engine'], stdout=subprocess.PIPE); "
+        "engine.stdout.readline(); "  # an answer: it is up
+        "print(engine.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    parent.stdin.write(b'{"id":1,"op":"next"}\n')
+    parent.stdin.flush()
+    engine = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    try:
+        engine.wait(PATIENCE)
+    finally:
+        parent.stdin.close()  # which ends the engine, too, should the signal have failed
+        parent.stdout.close()
+
+
+def test_requests_are_read_without_torch():
+    assert parse(b'{"id":1,"op":"generate","from":3}') == Generate(id=1, after=3)
+    assert parse(b'{"op":"cancel","target":2}') == Cancel(target=2)
+    assert isinstance(parse(b'{"id":1}'), Refused)
+    code = "import sys, rnn_tui.inference.engine; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

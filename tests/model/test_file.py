@@ -1,0 +1,441 @@
+import json
+import math
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+
+from rnn_tui.errors import DiskError, InputError, PluginError, UsageError
+from rnn_tui.model import file as model_file
+from rnn_tui.model.config import ModelConfig
+from rnn_tui.model.file import (
+    BadModelFile,
+    ModelFile,
+    load_model,
+    load_weights,
+    read_header,
+    save_model,
+    weights,
+)
+from rnn_tui.model.language_model import build_model
+from rnn_tui.plugin.registry import load_plugin, plugin_record
+
+TEXT = "hello world, 你好\n"
+
+
+def make(seed=0, arch="lstm", **settings):
+    """A model, its header and its tokenizer."""
+    settings.setdefault("hidden_size", 6)
+    tokenizer = load_plugin("tokenizer", "char").train([TEXT], None)
+    config = ModelConfig(arch=arch, **settings)
+    torch.manual_seed(seed)
+    model = build_model(load_plugin("architecture", arch), config.options, config, tokenizer.vocab_size)
+    header = ModelFile(
+        config={"model": asdict(config), "data": {"seq_len": 64}},
+        tokenizer=plugin_record("tokenizer", "char") | {"state": tokenizer.to_state()},
+        architecture=plugin_record("architecture", arch),
+        training={
+            "step": 12,
+            "validation_loss": 1.25,
+            "train_loss": None,
+            "corpus": "c",
+            "run": "r",
+            "best": True,
+        },
+    )
+    return model, header, tokenizer
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model, header, tokenizer = make()
+    path = tmp_path / "model.safetensors"
+    save_model(path, model, header)
+    return path, model, header, tokenizer
+
+
+def rewritten(path, change):
+    """Save the file again with its tensors and settings changed in place by `change(tensors, settings)`."""
+    with safetensors.safe_open(path, "pt") as opened:
+        settings = json.loads(opened.metadata()["rnn_tui"])
+    tensors = safetensors.torch.load(path.read_bytes())
+    change(tensors, settings)
+    path.write_bytes(safetensors.torch.save(tensors, {"rnn_tui": json.dumps(settings)}))
+
+
+# -- what goes in comes out ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"num_layers": 3, "dropout": 0.2},
+        {"encoder": "embedding", "embedding_size": 4},
+        {"encoder": "embedding", "tie_weights": True},
+        {"arch": "nn-gru", "num_layers": 2},
+        {"arch": "gru", "options": {"reset": "before"}},
+    ],
+)
+def test_a_round_trip_gives_the_same_model(tmp_path, settings):
+    model, header, tokenizer = make(**settings)
+    path = tmp_path / "model.safetensors"
+    save_model(path, model, header)
+    loaded, its_tokenizer, its_header = load_model(path)
+    assert its_header == header
+    assert its_tokenizer.to_state() == tokenizer.to_state()
+    assert not loaded.training
+    ids = torch.from_numpy(its_tokenizer.encode("hello 你 ž").astype(np.int64))[None]
+    model.eval()
+    with torch.no_grad():
+        ours = model.logits(model(ids, model.initial_state(1))[0])
+        theirs = loaded.logits(loaded(ids, loaded.initial_state(1))[0])
+    assert torch.equal(ours, theirs)
+    assert loaded.parameter_count() == model.parameter_count()
+
+
+def test_a_tied_weight_is_stored_once(tmp_path):
+    model, header, _ = make(encoder="embedding", tie_weights=True)
+    save_model(tmp_path / "m", model, header)
+    names = set(safetensors.torch.load((tmp_path / "m").read_bytes()))
+    assert "encoder.weight" in names
+    assert "head.weight" not in names
+    loaded, *_ = load_model(tmp_path / "m")
+    assert loaded.head.weight is loaded.encoder.weight
+    assert torch.equal(loaded.head.weight, model.head.weight)
+
+
+def test_equal_models_give_equal_bytes_and_the_library_reads_them(tmp_path):
+    for name in ("a", "b"):
+        model, header, _ = make()
+        save_model(tmp_path / name, model, replace(header, training=dict(reversed(header.training.items()))))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with safetensors.safe_open(tmp_path / "a", "pt") as opened:
+        assert list(opened.metadata()) == ["rnn_tui"]
+        assert torch.equal(opened.get_tensor("head.weight"), model.head.weight)
+
+
+def test_figures_that_are_no_numbers_survive(tmp_path):
+    model, header, _ = make()
+    training = {"step": 1, "train_loss": math.nan, "validation_loss": math.inf}
+    save_model(tmp_path / "m", model, replace(header, training=training))
+    found = read_header(tmp_path / "m").training
+    assert math.isnan(found["train_loss"])
+    assert found["validation_loss"] == math.inf
+
+
+def test_names_that_are_no_utf8_survive(tmp_path):
+    model, header, _ = make()
+    odd = replace(header, config=header.config | {"corpus": {"source": "caf\udce9.txt"}})
+    save_model(tmp_path / "m", model, odd)
+    assert read_header(tmp_path / "m") == odd
+
+
+def test_the_header_is_read_without_torch(saved):
+    code = (
+        "import sys; from pathlib import Path; from rnn_tui.model.file import read_header; "
+        "print(read_header(Path(sys.argv[1])).training['step']); sys.exit('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, saved[0]], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "12\n")
+
+
+def test_loading_leaves_the_random_state_alone(saved):
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    load_model(saved[0])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_weights_into_an_existing_model(saved):
+    path, model, header, _ = saved
+    other, *_ = make(seed=1)
+    other.train()
+    assert not torch.equal(other.head.weight, model.head.weight)
+    assert load_weights(path, other) == header
+    assert other.training
+    for name, tensor in weights(model).items():
+        assert torch.equal(weights(other)[name], tensor)
+    assert all(parameter.requires_grad for parameter in other.parameters())
+
+
+def test_a_failed_save_leaves_the_earlier_file(saved, monkeypatch):
+    path, model, header, _ = saved
+    earlier = path.read_bytes()
+    monkeypatch.setattr("os.rename", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(DiskError, match="no space left"):
+        save_model(path, model, replace(header, training={"step": 13}))
+    assert path.read_bytes() == earlier
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_vocabulary_beyond_the_header_is_refused_before_writing(tmp_path, monkeypatch):
+    model, header, _ = make()
+    monkeypatch.setattr(model_file, "HEADER_LIMIT", 20_000)
+    save_model(tmp_path / "m", model, header)
+    huge = header.tokenizer | {"state": {"symbols": "x" * 20_000}}
+    with pytest.raises(InputError, match="vocabulary"):
+        save_model(tmp_path / "n", model, replace(header, tokenizer=huge))
+    assert not (tmp_path / "n").exists()
+
+
+# -- what is refused ----------------------------------------------------------------------------------------------
+
+
+def drop(tensors, settings):
+    del tensors["core.layers.0.cell.b"]
+
+
+def add(tensors, settings):
+    tensors["../../x\x1b"] = torch.zeros(3)
+
+
+def reshape(tensors, settings):
+    tensors["head.bias"] = torch.zeros(3)
+
+
+def cast(tensors, settings):
+    tensors["head.bias"] = tensors["head.bias"].to(torch.int32)
+
+
+def not_a_number(tensors, settings):
+    tensors["head.weight"][1, 2] = math.nan
+
+
+def infinite(tensors, settings):
+    tensors["core.layers.0.cell.U"][0, 0] = -math.inf
+
+
+def wider(tensors, settings):
+    settings["config"]["model"]["hidden_size"] = 7
+
+
+def gigantic(tensors, settings):
+    settings["config"]["model"]["hidden_size"] = 65536  # 69 GB
+
+
+def gigantic_and_deep(tensors, settings):
+    settings["config"]["model"]["hidden_size"] = 65536
+    settings["config"]["model"]["num_layers"] = 64
+
+
+def unknown_setting(tensors, settings):
+    settings["config"]["model"]["warp"] = 9
+
+
+def wrong_setting(tensors, settings):
+    settings["config"]["model"]["num_layers"] = "two"
+
+
+def out_of_bounds(tensors, settings):
+    settings["config"]["model"]["num_layers"] = 10**9
+
+
+def no_model_section(tensors, settings):
+    del settings["config"]["model"]
+
+
+def model_section_is_text(tensors, settings):
+    settings["config"]["model"] = "lstm"
+
+
+def two_architectures(tensors, settings):
+    settings["config"]["model"]["arch"] = "gru"
+
+
+def unknown_option(tensors, settings):
+    settings["config"]["model"]["options"] = {"peephole": True}
+
+
+def tied_without_embedding(tensors, settings):
+    settings["config"]["model"] |= {"tie_weights": True, "encoder": "one-hot"}
+
+
+def larger_vocabulary(tensors, settings):
+    settings["tokenizer"]["state"]["symbols"] += "xyzq"
+
+
+def wrong_tokenizer_state(tensors, settings):
+    settings["tokenizer"]["state"] = {"symbols": 5}
+
+
+def state_is_a_list(tensors, settings):
+    settings["tokenizer"]["state"] = []
+
+
+def no_tokenizer_name(tensors, settings):
+    del settings["tokenizer"]["name"]
+
+
+def architecture_is_a_number(tensors, settings):
+    settings["architecture"]["name"] = 5
+
+
+def newer(tensors, settings):
+    settings["format"] = 2
+
+
+def no_format(tensors, settings):
+    del settings["format"]
+
+
+def extra_part(tensors, settings):
+    settings["code"] = "import os"
+
+
+def step_is_text(tensors, settings):
+    settings["training"]["step"] = "twelve"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (drop, r"'core.layers.0.cell.b' is missing"),
+        (add, r"'../../x\\x1b' is too many"),
+        (reshape, r"'head.bias' is F32 \[3\], not F32 \[13\]"),
+        (cast, r"'head.bias' is I32 \[13\], not F32 \[13\]"),
+        (not_a_number, "'head.weight' holds NaN or infinity"),
+        (infinite, "'core.layers.0.cell.U' holds NaN or infinity"),
+        (wider, r"not those of the model"),
+        (gigantic, r"not those of the model"),
+        (gigantic_and_deep, r"'core.layers.1.cell.W' is missing.* more"),
+        (unknown_setting, "unknown: warp"),
+        (wrong_setting, "num_layers"),
+        (out_of_bounds, "num_layers"),
+        (no_model_section, "no model settings"),
+        (model_section_is_text, "settings"),
+        (two_architectures, "two architectures"),
+        (unknown_option, "no option 'peephole'"),
+        (tied_without_embedding, "tie_weights"),
+        (larger_vocabulary, r"not those of the model"),
+        (wrong_tokenizer_state, "char tokenizer cannot be read"),
+        (state_is_a_list, "settings cannot be read.*state"),
+        (no_tokenizer_name, "settings cannot be read.*name"),
+        (architecture_is_a_number, "settings cannot be read.*name"),
+        (newer, r"newer rnn-tui \(format 2, this one reads 1\)"),
+        (no_format, "not what this version writes"),
+        (extra_part, "not what this version writes"),
+        (step_is_text, "step"),
+    ],
+)
+def test_files_that_do_not_fit_together(saved, change, reason):
+    path = saved[0]
+    rewritten(path, change)
+    with pytest.raises(BadModelFile, match=reason) as caught:
+        load_model(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_at_most_five_differences_are_listed(saved):
+    def empty(tensors, settings):
+        tensors.clear()
+
+    path = saved[0]
+    settings = make(num_layers=3)[1]
+    save_model(path, make(num_layers=3)[0], settings)
+    rewritten(path, empty)
+    with pytest.raises(BadModelFile) as caught:
+        load_model(path)
+    assert str(caught.value).count("is missing") == 5
+    assert str(caught.value).endswith("and 6 more")  # 3 x (W, U, b), head.weight, head.bias
+
+
+def test_a_refused_file_leaves_the_model_as_it_was(saved):
+    path, model, *_ = saved
+    rewritten(path, not_a_number)
+    before = {name: tensor.clone() for name, tensor in weights(model).items()}
+    with pytest.raises(BadModelFile):
+        load_weights(path, model)
+    for name, tensor in weights(model).items():
+        assert torch.equal(before[name], tensor)
+
+
+def test_a_safetensors_file_of_something_else(tmp_path):
+    path = tmp_path / "m"
+    path.write_bytes(safetensors.torch.save({"a": torch.zeros(2)}))
+    with pytest.raises(BadModelFile, match="not one of rnn-tui"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "5", '{"format":1}', '{"format":true}', '{"format":1,"format":1}', '{"a":NaN}', "[" * 10**5],
+)
+def test_settings_that_are_no_settings(tmp_path, text):
+    path = tmp_path / "m"
+    path.write_bytes(safetensors.torch.save({"a": torch.zeros(2)}, {"rnn_tui": text}))
+    with pytest.raises(BadModelFile, match="settings cannot be read"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("name", ["hyper-lstm", "os:system", "rnn_tui_scratch.lstm:LSTM", "../lstm", ""])
+@pytest.mark.parametrize("part", ["architecture", "tokenizer"])
+def test_plugins_are_looked_up_by_name_and_nothing_else(saved, name, part, monkeypatch):
+    def change(tensors, settings):
+        settings[part] |= {"name": name, "distribution": "rnn-extras", "version": "1.2"}
+        settings["config"]["model"]["arch"] = settings["architecture"]["name"]
+
+    imported = []
+    original = model_file.load_plugin
+    monkeypatch.setattr(
+        model_file, "load_plugin", lambda *args: (imported.append(original(*args)), imported[-1])[1]
+    )
+    path = saved[0]
+    rewritten(path, change)
+    with pytest.raises(PluginError, match=r"no (architecture|tokenizer).*'rnn-extras' 1.2"):
+        load_model(path)
+    assert [plugin.__name__ for plugin in imported] == (["CharTokenizer"] if part == "architecture" else [])
+
+
+def test_without_the_plugins(saved, monkeypatch):
+    monkeypatch.setenv("RNN_TUI_PLUGINS", "")
+    with pytest.raises(PluginError, match="'rnn-tui' "):
+        load_model(saved[0])
+
+
+def test_a_plugin_that_fails_to_build_is_named(saved, monkeypatch):
+    def broken(*args):
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr("rnn_tui.model.language_model.build_model", broken)
+    with pytest.raises(PluginError, match="architecture lstm could not be built: ZeroDivisionError: boom"):
+        load_model(saved[0])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has the device")
+@pytest.mark.parametrize("device", ["cuda", "warp"])
+def test_a_missing_device(saved, device):
+    with pytest.raises(UsageError, match=f"device {device} is not here.*finds cpu"):
+        load_model(saved[0], device=device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="has a device")
+def test_auto_is_the_cpu_where_there_is_nothing_else(saved):
+    assert load_model(saved[0], device="auto")[0].device == torch.device("cpu")
+
+
+def test_random_damage_gives_one_kind_of_error(saved):
+    """1,500 mutants of a whole model file: refused as bad, or naming a plugin, or loaded."""
+    path = saved[0]
+    good = path.read_bytes()
+    rng = np.random.default_rng(1)
+    end = 8 + int.from_bytes(good[:8], "little")
+    loaded = 0
+    for _ in range(1500):
+        data = bytearray(good)
+        for _ in range(rng.integers(1, 4)):
+            data[int(rng.integers(0, end if rng.random() < 0.9 else len(data)))] = int(rng.integers(32, 127))
+        path.unlink(missing_ok=True)  # overwriting in place makes ext4 wait for the disk
+        path.write_bytes(data)
+        try:
+            load_model(path)
+            loaded += 1
+        except (BadModelFile, PluginError):
+            pass
+    assert loaded < 1000
