@@ -1,0 +1,365 @@
+"""The app's shell: five panes, a tab bar, a footer, and what panes ask of it."""
+
+import asyncio
+import importlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.segment import Segments
+from textual._compositor import ChopsUpdate
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
+from textual.driver import Driver as TextualDriver
+from textual.screen import Screen
+from textual.widget import MountError
+from textual.widgets import ContentSwitcher, Footer
+
+from rnn_tui.errors import UsageError
+from rnn_tui.paths import state_dir
+from rnn_tui.safetext import safe_text
+from rnn_tui.tui import crash, theme
+from rnn_tui.tui.dialogs import Help
+from rnn_tui.tui.keys import bind, rows
+from rnn_tui.tui.memory import read_memory, write_memory
+from rnn_tui.tui.panes.base import Pane
+from rnn_tui.tui.updates import TightUpdate
+from rnn_tui.tui.widgets.lines import Line
+from rnn_tui.tui.widgets.tabs import TabBar
+
+if TYPE_CHECKING:
+    from rnn_tui.plugin.describe import PluginDescription
+
+
+_PANES = ("corpus", "train", "prompt", "runs", "plugins")
+
+
+def make_pane(name: str) -> Pane:
+    """Return a new pane by its id. Each module is imported when its pane is made: only one is painted first."""
+    module = importlib.import_module(f"rnn_tui.tui.panes.{name}")
+    pane: Pane = getattr(module, f"{name.capitalize()}Pane")()
+    return pane
+
+
+class RnnTuiApp(App[None]):
+    """The app.
+
+    Layouts, by width of the terminal (`-narrow` below 100, `-medium` from 100, `-wide` from 140). What gives way, in
+    this order, as it gets narrower: the log tail, the three small charts (their sparklines stay), help texts beside
+    settings, columns of tables. The loss chart, the figures and the newest sample are always there.
+    """
+
+    TITLE = "rnn-tui"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (140, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (34, "-high")]  # noqa: RUF012
+    ENABLE_COMMAND_PALETTE = True
+    CSS = """
+    Screen { layout: vertical; }
+    * { scrollbar-size-vertical: 1; }
+    ContentSwitcher { height: 1fr; }
+    Footer { background: $panel; }
+    Toast { max-width: 70; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            bind(str(n), f"show_pane('{name}')", name.capitalize(), f"Go to {name.capitalize()}")
+            for n, name in enumerate(_PANES, 1)
+        ),
+        *(
+            bind(
+                f"alt+{n}",
+                f"show_pane('{name}')",
+                name.capitalize(),
+                f"Go to {name.capitalize()}",
+                priority=True,
+            )
+            for n, name in enumerate(_PANES, 1)
+        ),
+        bind(
+            "ctrl+pagedown",
+            "next_pane(1)",
+            "Next pane",
+            "Go to the next pane, even while typing",
+            priority=True,
+        ),
+        bind(
+            "ctrl+pageup",
+            "next_pane(-1)",
+            "Last pane",
+            "Go to the pane before, even while typing",
+            priority=True,
+        ),
+        bind("question_mark,f1", "help", "Help", "Show every key", footer=True, shown_as="?"),
+        bind("q", "quit", "Quit", "Leave the app; training goes on", footer=True),
+        bind("ctrl+q", "quit", "Quit", "Leave the app, even while typing; training goes on", priority=True),
+        bind("ctrl+z", "suspend_process", "Suspend", "Put the app to sleep; fg in the shell brings it back"),
+    ]
+
+    def __init__(self, runs_dir: Path, *, demo: bool = False, ascii: bool = False) -> None:
+        self._memory_path = state_dir() / "app.json"
+        self._memory = read_memory(self._memory_path)
+        super().__init__()
+        self.runs_dir = runs_dir
+        self.demo = demo
+        self.ascii = ascii
+        self.descriptions: list[PluginDescription] | None = None
+        self.current_pane = ""
+        self.ready = False
+        """Whether all panes are there; until then only the first one is."""
+        self._waiting: list[Callable[[], object]] = []
+        for own in theme.THEMES:
+            self.register_theme(own)
+        wanted = self.recall("theme", theme.DARK)
+        self.theme = wanted if isinstance(wanted, str) and wanted in self.available_themes else theme.DARK
+
+    # -- building and showing -------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        last = self.recall("pane")
+        first = make_pane(last if last in _PANES and not self.demo else "train")
+        yield TabBar([(name, str(number), name.capitalize()) for number, name in enumerate(_PANES, 1)])
+        with ContentSwitcher(initial=first.id):
+            yield first
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.screen.set_class(self.ascii, "-ascii")
+        self.show_pane(str(self.query_one(Pane).id))
+        self.theme_changed_signal.subscribe(self, lambda new: self.remember("theme", new.name))
+        self.app_resume_signal.subscribe(self, lambda _: self._repaint_all())
+        if not self.is_headless:
+            self._handle_signals()
+        # All the rest after the first paint, which it would hold up by a third (docs/log.md).
+        self.call_after_refresh(self._make_the_rest)
+
+    async def _make_the_rest(self) -> None:
+        switcher = self.screen_stack[0].query_one(ContentSwitcher)
+        for name in _PANES:
+            if not switcher.is_attached:  # the app leaves already
+                return
+            if not switcher.query(f"#{name}"):
+                await switcher.add_content(make_pane(name))
+        self.ready = True
+        for callback in self._waiting:
+            callback()
+        self._waiting.clear()
+        self.read_plugins()
+
+    def _when_ready(self, callback: Callable[[], object]) -> None:
+        """Call `callback` now, or as soon as all panes are there."""
+        if self.ready:
+            callback()
+        else:
+            self._waiting.append(callback)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        chosen = self.current_theme
+        return theme.chart_variables(dark=chosen.dark, ansi=chosen.ansi)
+
+    def pane(self, name: str) -> Pane:
+        """Return a pane by its id."""
+        return self.screen_stack[0].query_one(f"#{name}", Pane)
+
+    def show_pane(self, name: str) -> None:
+        """Bring a pane to the front."""
+        if not self.screen_stack[0].query(f"#{name}"):
+            self._when_ready(lambda: self.show_pane(name))
+            return
+        if name == self.current_pane:
+            self.pane(name).shown()
+            return
+        if self.current_pane:
+            self.pane(self.current_pane).hidden()
+        self.current_pane = name
+        base = self.screen_stack[0]
+        base.query_one(ContentSwitcher).current = name
+        base.query_one(TabBar).choose(name)
+        self.remember("pane", name)
+        self.pane(name).shown()
+
+    def action_show_pane(self, name: str) -> None:
+        self.show_pane(name)
+
+    def action_next_pane(self, direction: int) -> None:
+        self.show_pane(_PANES[(_PANES.index(self.current_pane) + direction) % len(_PANES)])
+
+    def on_tab_bar_chosen(self, event: TabBar.Chosen) -> None:
+        self.show_pane(event.name)
+
+    def set_status(self, status: Line) -> None:
+        """Show what the run in view is doing, at the right of the tab bar."""
+        for bar in self.query(TabBar) if self.is_running else ():
+            bar.set_status(status)
+
+    # -- what panes ask for ---------------------------------------------------------------------------------------
+
+    def open_prompt(self, run_name: str, *, prompt: str = "", go: bool = False) -> None:
+        """Show the Prompt pane with a run's model; with `go` complete `prompt` at once."""
+        self._load("prompt", run_name, prompt=prompt, go=go)
+
+    def open_run(self, run_name: str) -> None:
+        """Show a run in the Train pane."""
+        self._load("train", run_name)
+
+    def _load(self, name: str, run_name: str, **wishes: Any) -> None:
+        def load() -> None:
+            self.show_pane(name)
+            self.pane(name).load(run_name, **wishes)
+
+        self._when_ready(load)
+
+    def new_run(self, settings: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Show the form to start a run, with `settings` (section → key → value) filled in."""
+
+        def open_form() -> None:
+            self.show_pane("train")
+            self.pane("train").new_run(settings or {})
+
+        self._when_ready(open_form)
+
+    def read_plugins(self) -> None:
+        """Find out what is installed, in a child process, and tell the panes."""
+        self.run_worker(self._read_plugins, thread=True, group="plugins", exclusive=True)
+
+    def _read_plugins(self) -> None:
+        from rnn_tui.plugin.describe import describe_plugins
+
+        found = describe_plugins()
+        self.call_from_thread(self._plugins_known, found)
+
+    def _plugins_known(self, found: "list[PluginDescription]") -> None:
+        self.descriptions = found
+        for pane in self.screen_stack[0].query(Pane):
+            pane.described(found)
+
+    def tell(self, text: str) -> None:
+        """Show a short message; it may hold text from outside."""
+        self.notify(safe_text(text, limit=500), markup=False)
+
+    def fail(self, error: BaseException | str) -> None:
+        """Show what went wrong."""
+        self.notify(safe_text(error, limit=500), markup=False, severity="error", timeout=10)
+
+    def recall(self, key: str, default: Any = None) -> Any:
+        """Return what `remember` kept, also from earlier starts."""
+        return self._memory.get(key, default)
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep a JSON value for the next start; written when the app leaves."""
+        self._memory[key] = value
+
+    # -- keys, palette, help --------------------------------------------------------------------------------------
+
+    def tables(self) -> list[tuple[str, list[Binding], Any]]:
+        """Return every key table: title, rows, and the node whose actions they are."""
+        base = self.screen_stack[0]
+        panes = sorted(base.query(Pane), key=lambda pane: pane.id != self.current_pane)
+        found: list[tuple[str, list[Binding], Any]] = [(p.title, p.table(), p) for p in panes]
+        found.insert(1, ("Everywhere", rows(RnnTuiApp.BINDINGS), self))
+        return [entry for entry in found if entry[1]]
+
+    def action_help(self) -> None:
+        self.push_screen(Help([(title, table) for title, table, _ in self.tables()], self.get_key_display))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        for title, table, node in self.tables():
+            seen: set[str] = set()
+            for row in table:
+                if row.action in seen:
+                    continue
+                seen.add(row.action)
+                name = row.description if node is self else f"{title}: {row.description}"
+                title_and_key = f"{name}  ({self.get_key_display(row)})"
+                yield SystemCommand(title_and_key, row.tooltip, self._runner(row.action, node))
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Screenshot", "Save a picture of the screen as SVG", self._shoot)
+
+    def _runner(self, action: str, node: Any) -> Any:
+        def run() -> None:
+            target = node
+            if isinstance(node, Pane):
+                self.show_pane(str(node.id))
+                # A row of the pane's table may belong to a widget in it, as a chart's zoom does.
+                name = f"action_{action.split('(')[0]}"
+                target = next((found for found in (node, *node.query("*")) if hasattr(found, name)), node)
+            self.call_after_refresh(self.run_action, action, target)  # when the pane has its size
+
+        return run
+
+    def _shoot(self) -> None:
+        self.set_timer(0.1, self.deliver_screenshot)  # when the palette is gone
+
+    # -- the terminal, and the end --------------------------------------------------------------------------------
+
+    def get_driver_class(self) -> type[TextualDriver]:
+        if sys.platform == "win32" or os.environ.get("TEXTUAL_DRIVER"):
+            return super().get_driver_class()
+        from rnn_tui.tui.driver import Driver
+
+        return Driver
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        super()._display(screen, TightUpdate.of(renderable) if type(renderable) is ChopsUpdate else renderable)
+
+    def _repaint_all(self) -> None:
+        """Paint everything; after `fg` the terminal is blank and Textual believes it is not."""
+        self.screen.refresh(layout=True)
+        for widget in self.screen.walk_children():
+            widget.refresh()
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._leave_by_signal, number)
+
+    def _leave_by_signal(self, number: int) -> None:
+        # Restoring the terminal can hang if the terminal is gone; then leave without it.
+        watchdog = threading.Timer(3.0, os._exit, (128 + number,))
+        watchdog.daemon = True
+        watchdog.start()
+        self.exit(return_code=128 + number)
+
+    def on_unmount(self) -> None:
+        write_memory(self._memory_path, self._memory)
+
+    def _handle_exception(self, error: Exception) -> None:
+        # A pane that is still being built while the app leaves misses what was taken down already.
+        if self._running or not isinstance(error, NoMatches | MountError):
+            super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """Textual's own shows the traceback with the values of all variables."""
+        error = self._exception or sys.exc_info()[1] or RuntimeError("unknown")
+        error = getattr(error, "error", error)  # a failed worker carries the real one
+        report = crash.write_report(error, state_dir() / "crashes")
+        panel = crash.panel(error, report)
+        self._exit_renderables.append(Segments(list(self.console.render(panel, self.console.options))))
+        self._close_messages_no_wait()
+
+
+def run_app(runs_dir: Path, *, demo: bool = False, ascii: bool = False) -> int:
+    """Run the app and return its exit code.
+
+    Args:
+        runs_dir: Where run folders lie; made when the first run is.
+        demo: Start the demo at once and complete a prompt with it when it is done.
+        ascii: Charts and frames in ASCII.
+
+    Raises:
+        UsageError: without a terminal.
+    """
+    stderr = sys.__stderr__  # what Textual paints on
+    if sys.__stdin__ is None or stderr is None or not (sys.__stdin__.isatty() and stderr.isatty()):
+        raise UsageError("the app needs a terminal; without one use the commands, see rnn-tui --help")
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        raise UsageError("the app needs a terminal that can move its cursor; TERM is not set or dumb")
+    ascii = ascii or "utf" not in (stderr.encoding or "").lower()
+    app = RnnTuiApp(runs_dir, demo=demo, ascii=ascii)
+    app.run()
+    return app.return_code or 0

@@ -1,0 +1,132 @@
+"""The three dialogs of the app: a question, a value, the help page."""
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from rnn_tui.safetext import safe_text
+from rnn_tui.tui.keys import bind
+
+_BOX = """
+    align: center middle;
+    & > .box {
+        width: 64; max-width: 95%; height: auto; max-height: 90%;
+        padding: 0 2; background: $surface; border: round $primary;
+    }
+    &.-ascii > .box { border: ascii $primary; }
+    .hint { color: $foreground 60%; }
+    .error { color: $text-error; height: auto; }
+"""
+
+
+class Dialog(ModalScreen[str | None]):
+    """A box in the middle; escape leaves it with None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("escape", "dismiss(None)", "Cancel", "Close without doing anything", footer=True)
+    ]
+
+    def on_mount(self) -> None:
+        self.set_class(bool(getattr(self.app, "ascii", False)), "-ascii")
+
+
+class Confirm(Dialog):
+    """Asks before something that cannot be taken back; answers "yes" or None."""
+
+    DEFAULT_CSS = f"Confirm {{ {_BOX} }}"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("y,enter", "dismiss('yes')", "Yes", "Do it", footer=True),
+        bind("n", "dismiss(None)", "No", "Leave it", footer=True),
+    ]
+
+    def __init__(self, question: str, explanation: str = "") -> None:
+        super().__init__()
+        self.question, self.explanation = safe_text(question), safe_text(explanation)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Static(Content(self.question))
+            if self.explanation:
+                yield Static(Content(self.explanation), classes="hint")
+            yield Static(Content("y yes    n no"), classes="hint")
+
+
+class Ask(Dialog):
+    """Asks for one value; `check` returns what is wrong with it, or the empty string."""
+
+    DEFAULT_CSS = f"Ask {{ {_BOX} Input {{ margin: 1 0; }} }}"
+
+    def __init__(self, question: str, value: str, check: Callable[[str], str]) -> None:
+        super().__init__()
+        self.question, self.value, self.check = safe_text(question), value, check
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Static(Content(self.question))
+            field = Input(self.value, compact=True)
+            field.cursor_blink = False
+            yield field
+            yield Static("", classes="error")
+            yield Static(Content("enter set    esc cancel"), classes="hint")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        wrong = self.check(event.value)
+        if wrong:
+            self.query_one(".error", Static).update(Content(safe_text(wrong)))
+        else:
+            self.dismiss(event.value)
+
+
+class Help(Dialog):
+    """Every key, from the table that dispatches them."""
+
+    DEFAULT_CSS = f"""
+    Help {{ {_BOX}
+        & > .box {{ width: 76; height: 90%; }}
+    }}
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("q,f1,question_mark", "dismiss(None)", "Close", "Close the help", footer=True),
+        bind("j", "scroll_help(1)", "Down", "Scroll down"),
+        bind("k", "scroll_help(-1)", "Up", "Scroll up"),
+    ]
+
+    def __init__(
+        self, tables: Iterable[tuple[str, list[Binding]]], key_name: Callable[[Binding], str]
+    ) -> None:
+        super().__init__()
+        self.tables, self.key_name = list(tables), key_name
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="box"):
+            for title, table in self.tables:
+                yield Static(Content.styled(title, "bold $primary"))
+                # Two keys for the same action are one row.
+                by_action: dict[str, list[Binding]] = {}
+                for row in table:
+                    by_action.setdefault(row.action, []).append(row)
+                text = "\n".join(
+                    f"{' '.join(self.key_name(row) for row in same):>12}  {same[0].tooltip}"
+                    for same in by_action.values()
+                )
+                yield Static(Content(text + "\n"))
+            yield Static(
+                Content(
+                    "Mouse: click a tab, a key below or a row; point at a chart to read it, wheel to zoom."
+                ),
+                classes="hint",
+            )
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one(VerticalScroll).focus()
+
+    def action_scroll_help(self, direction: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=3 * direction, animate=False)

@@ -1,0 +1,202 @@
+"""What the events of one run add up to, ready to be drawn. Pure: events in, numbers out."""
+
+import math
+from array import array
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rnn_tui.safetext import safe_text
+
+if TYPE_CHECKING:
+    from rnn_tui.runs.events import Event
+
+_SAMPLES = 20
+_NOTES = 200
+
+
+@dataclass
+class Track:
+    """One measured quantity over steps; compact, since a long run has a million points."""
+
+    steps: "array[float]" = field(default_factory=lambda: array("d"))
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def add(self, step: float, value: float) -> None:
+        """Append a point."""
+        self.steps.append(step)
+        self.values.append(value)
+
+    def cut(self, step: float) -> None:
+        """Drop the points after `step`."""
+        keep = len(self.steps)
+        while keep and self.steps[keep - 1] > step:
+            keep -= 1
+        del self.steps[keep:], self.values[keep:]
+
+    @property
+    def last(self) -> float | None:
+        """The newest value, if there is one."""
+        return self.values[-1] if self.values else None
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+TRAIN_KEYS = ("loss", "lr", "grad_norm", "tokens_per_second")
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that was said: by the worker, or by a command to it."""
+
+    step: int
+    kind: str
+    """note, warning, error, command, checkpoint or end"""
+    text: str
+    """Safe to show."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample the worker took; texts as they came, not yet safe."""
+
+    step: int
+    prompt: str
+    text: str
+    temperature: float
+
+
+class History:
+    """The run so far.
+
+    A resume from step k drops the points after k: what a later attempt computed again counts, as in
+    `runs.events.effective`, but without keeping the events.
+    """
+
+    def __init__(self) -> None:
+        self.tracks = {key: Track() for key in TRAIN_KEYS}
+        self.validation = Track()
+        self.start: dict[str, Any] = {}
+        self.point: dict[str, Any] = {}
+        """The data of the newest train event."""
+        self.check: dict[str, Any] = {}
+        """The data of the newest validation event."""
+        self.end: dict[str, Any] = {}
+        self.step = 0
+        self.best: tuple[int, float] | None = None
+        self.samples: deque[Sample] = deque(maxlen=_SAMPLES)
+        self.notes: deque[Note] = deque(maxlen=_NOTES)
+        self.checkpoint: int | None = None
+        self.events = 0
+
+    @property
+    def loss(self) -> Track:
+        """The training loss."""
+        return self.tracks["loss"]
+
+    def add(self, events: "Iterable[Event]") -> None:
+        """Take in events, in order."""
+        from rnn_tui.runs.events import number
+
+        for event in events:
+            self.events += 1
+            data, step = event.data, event.step
+            self.step = max(self.step, step)
+            match event.kind:
+                case "train":
+                    self.point = data
+                    for key, track in self.tracks.items():
+                        if key in data:
+                            track.add(step, number(data[key]))
+                case "validation":
+                    self.check = data
+                    value = number(data.get("loss"))
+                    self.validation.add(step, value)
+                    if math.isfinite(value) and (self.best is None or value < self.best[1]):
+                        self.best = (step, value)
+                case "sample":
+                    self.samples.append(
+                        Sample(
+                            step,
+                            str(data.get("prompt", "")),
+                            str(data.get("text", "")),
+                            number(data.get("temperature")),
+                        )
+                    )
+                case "start" | "resume":
+                    # Attempts are followed from their start: what an earlier one wrote beyond it is computed anew.
+                    from_step = number(data.get("from_step", step)) if event.kind == "resume" else -1
+                    self._rewind(int(from_step) if math.isfinite(from_step) else step)
+                    self.start = data
+                    self.end = {}
+                    if event.kind == "resume":
+                        self._note(event, "note", f"resumed from step {from_step:.0f}")
+                case "checkpoint":
+                    self.checkpoint = step
+                    if data.get("reason") in ("request", "stop", "pause", "end"):
+                        self._note(event, "checkpoint", f"checkpoint ({data.get('reason')})")
+                case "command":
+                    arguments = data.get("args") or {}
+                    what = " ".join(f"{key}={value}" for key, value in dict(arguments).items())
+                    self._note(event, "command", f"{data.get('command')} {what}".strip())
+                case "note" | "warning" | "error":
+                    self._note(event, event.kind, str(data.get("message", "")))
+                case "end":
+                    self.end = data
+                    message = str(data.get("message") or "")
+                    reason = str(data.get("reason", "ended"))
+                    self._note(event, "end", f"{reason}: {message}" if message else reason)
+
+    def _note(self, event: "Event", kind: str, text: str) -> None:
+        self.notes.append(Note(event.step, kind, safe_text(text, limit=500)))
+
+    def _rewind(self, step: int) -> None:
+        for track in (*self.tracks.values(), self.validation):
+            track.cut(step)
+        self.step = max(step, 0)
+        points = zip(self.validation.values, self.validation.steps, strict=True)
+        lowest = min(((value, at) for value, at in points if math.isfinite(value)), default=None)
+        self.best = (int(lowest[1]), lowest[0]) if lowest else None
+        while self.samples and self.samples[-1].step > step:
+            self.samples.pop()
+
+    # -- figures --------------------------------------------------------------------------------------------------
+
+    def number(self, key: str, *sources: dict[str, Any]) -> float | None:
+        """Return a figure from the first of `sources` (start, point and check if none are given) that has it."""
+        from rnn_tui.runs.events import number
+
+        for source in sources or (self.point, self.check, self.start):
+            if source.get(key) is not None:
+                return number(source[key])
+        return None
+
+    @property
+    def total(self) -> int | None:
+        """Steps of the whole run, where the budget says so."""
+        value = self.number("total_steps", self.start)
+        return int(value) if value and math.isfinite(value) and value > 0 else None
+
+    @property
+    def share(self) -> float | None:
+        """How much of the budget is spent, 0 to 1; None while unknown."""
+        if self.end.get("reason") == "finished":
+            return 1.0
+        if self.total:
+            return min(1.0, self.step / self.total)
+        minutes, elapsed = self.number("minutes", self.start), self.number("elapsed", self.point)
+        if minutes and elapsed is not None and math.isfinite(elapsed):
+            return min(1.0, elapsed / (60 * minutes))
+        return None
+
+    def baselines(self) -> list[tuple[str, float]]:
+        """Return name and value, in nats per token, of what the run is measured against."""
+        pairs = ((name, self.number(name, self.start)) for name in ("uniform", "unigram", "trigram"))
+        return [(name, value) for name, value in pairs if value is not None and math.isfinite(value)]
+
+    def per_character(self, nats: float | None) -> float | None:
+        """Return bits per character for a loss in nats per token."""
+        ratio = self.number("chars_per_token", self.start)
+        return None if nats is None or not ratio else nats / math.log(2) / ratio

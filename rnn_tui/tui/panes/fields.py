@@ -1,0 +1,169 @@
+"""A setting as a row of a form: label, editor, help or what is wrong. Made from an `OptionInfo`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.suggester import SuggestFromList
+from textual.widget import Widget
+from textual.widgets import Input, Select, Static
+
+from rnn_tui.safetext import safe_text
+
+if TYPE_CHECKING:
+    from rnn_tui.plugin.options import OptionInfo
+
+
+class Entry(Input):
+    """A one-row input that does not blink: a blinking cursor sends bytes for ever. Up and down go to other fields."""
+
+    def __init__(self, value: str, *, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(
+            value,
+            compact=True,
+            select_on_focus=False,
+            suggester=SuggestFromList(suggestions, case_sensitive=False) if suggestions else None,
+        )
+        self.cursor_blink = False
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key in ("up", "down", "enter"):
+            event.stop()
+            event.prevent_default()
+            if event.key == "up":
+                self.screen.focus_previous()
+            else:
+                self.screen.focus_next()
+
+
+class Field(Horizontal):
+    """One setting. `section` and `key` say which; `path` is what messages call it."""
+
+    DEFAULT_CSS = """
+    Field { height: 1; }
+    Field > .label { width: 18; color: $foreground 75%; }
+    Field > .help {
+        width: 1fr; height: 1; padding-left: 2; color: $foreground 50%; text-overflow: ellipsis; text-wrap: nowrap;
+    }
+    Field > Entry { width: 30; background: $panel; padding: 0 1; }
+    Field > Entry:focus { background: $primary 25%; }
+    Field > Select { width: 30; }
+    Field > Select > SelectCurrent { background: $panel; padding: 0 1; }
+    Field > Select:focus > SelectCurrent { background: $primary 25%; }
+    Field.-wrong { height: auto; }
+    Field.-wrong > .label { color: $text-error; text-style: bold; }
+    Field.-wrong > .help { color: $text-error; height: auto; text-wrap: wrap; }
+    """
+
+    class Changed(Message):
+        """The user chose another value."""
+
+        def __init__(self, field: "Field") -> None:
+            super().__init__()
+            self.field = field
+
+    def __init__(
+        self,
+        section: str,
+        info: "OptionInfo",
+        value: Any = None,
+        *,
+        label: str = "",
+        suggestions: Sequence[str] = (),
+    ) -> None:
+        super().__init__(classes="setting")
+        self.section, self.info = section, info
+        self._initial = info.default if value is None else value
+        self._label = label or info.name.replace("_", " ")
+        self._suggestions = suggestions
+
+    @property
+    def path(self) -> str:
+        """The setting's name in messages: section.key."""
+        return f"{self.section}.{self.info.name}"
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content(safe_text(self._label, limit=17)), classes="label")
+        yield self._editor()
+        yield Static(Content(safe_text(self.info.help)), classes="help")
+
+    def _editor(self) -> Widget:
+        if self.info.type in ("choice", "bool"):
+            words = self.info.choices if self.info.type == "choice" else ("yes", "no")
+            return Select(
+                [(Content(safe_text(word)), word) for word in words],
+                value=self._word(self._initial, words),
+                allow_blank=False,
+                compact=True,
+            )
+        return Entry(self._shown(self._initial), suggestions=self._suggestions)
+
+    def _word(self, value: Any, words: Sequence[str]) -> str:
+        if self.info.type == "bool":
+            return "yes" if value is True or value == "yes" else "no"
+        return str(value) if value in words else words[0]
+
+    def _shown(self, value: Any) -> str:
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value))
+        return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+    @property
+    def value(self) -> Any:
+        """What is entered, in the setting's type where it can be read so; else the text, for the check to refuse."""
+        editor = self.children[1]
+        if isinstance(editor, Select):
+            chosen = self._initial if editor.value is Select.NULL else editor.value  # not mounted yet
+            return chosen in (True, "yes") if self.info.type == "bool" else chosen
+        assert isinstance(editor, Input)
+        text = editor.value if self.info.type == "str" else editor.value.strip()
+        if self.info.type == "choices":
+            return [part.strip() for part in text.split(",") if part.strip()]
+        if self.info.type in ("int", "float"):
+            try:
+                return int(text.replace(",", "").replace("_", "")) if self.info.type == "int" else float(text)
+            except ValueError:
+                return text
+        return text
+
+    def set_value(self, value: Any) -> None:
+        """Put `value` into the editor."""
+        editor = self.children[1]
+        if isinstance(editor, Select):
+            words = self.info.choices if self.info.type == "choice" else ("yes", "no")
+            editor.value = self._word(value, words)
+        elif isinstance(editor, Input):
+            editor.value = self._shown(value)
+
+    def set_choices(self, words: Sequence[str]) -> None:
+        """Offer other words, keeping what is chosen if it is still among them."""
+        from dataclasses import replace
+
+        chosen = self.value
+        self.info = replace(self.info, choices=tuple(words))
+        editor = self.query_one(Select)
+        with self.prevent(Select.Changed):
+            editor.set_options([(Content(safe_text(word)), word) for word in words])
+            editor.value = chosen if chosen in words else words[0]
+
+    def set_wrong(self, message: str) -> None:
+        """Show in red what is wrong, or the help again for the empty string."""
+        self.set_class(bool(message), "-wrong")
+        self.query_one(".help", Static).update(Content(safe_text(message or self.info.help)))
+
+    def focus_editor(self) -> None:
+        """Put the cursor here."""
+        self.children[1].focus()
+
+    def on_select_changed(self, event: Select.Changed) -> None:
+        event.stop()
+        self.post_message(self.Changed(self))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.has_class("-wrong"):
+            self.set_wrong("")

@@ -1,0 +1,329 @@
+"""The Train pane: an invitation where there is nothing, a form to start a run, and the monitor of one."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.widgets import Static
+
+from rnn_tui.errors import RnnTuiError
+from rnn_tui.runs.layout import RunFolder
+from rnn_tui.tui.dialogs import Ask, Confirm
+from rnn_tui.tui.keys import bind
+from rnn_tui.tui.panes.base import Pane
+from rnn_tui.tui.panes.monitor import Monitor
+from rnn_tui.tui.panes.train_form import Settings, TrainForm
+from rnn_tui.tui.widgets.chart import Chart
+
+if TYPE_CHECKING:
+    from rnn_tui.plugin.describe import PluginDescription
+
+DEMO_PROMPT = "def "
+
+_RESUMABLE = ("crashed", "stopped", "failed", "diverged", "created")
+_SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99)
+
+
+class TrainPane(Pane):
+    """Start a run and watch it."""
+
+    title = "Train"
+    key = "2"
+
+    SCOPED_CSS = False  # the classes for width and height are on the screen
+    DEFAULT_CSS = """
+    TrainPane #nothing { align: center middle; height: 1fr; }
+    TrainPane #nothing Static { width: 66; max-width: 100%; height: auto; padding: 1 3; border: round $primary; }
+    .-ascii TrainPane #nothing Static { border: ascii $primary; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("p", "pause", "Pause", "Pause training, or go on", footer=True),
+        bind("s", "stop", "Stop", "Stop training; a checkpoint is written first", footer=True),
+        bind("c", "checkpoint", "Checkpoint", "Write a checkpoint now"),
+        bind("l", "rate", "Rate", "Change the learning rate", footer=True),
+        bind("r", "resume_run", "Resume", "Go on training from the newest checkpoint", footer=True),
+        bind("enter,w,P", "prompt", "Prompt", "Prompt this run's model", footer=True, shown_as="enter"),
+        bind("n", "new", "New run", "Fill in the form for a new run", footer=True),
+        bind("d", "demo", "Demo", "Train on the built-in corpus for about a minute", footer=True),
+        bind("y", "log_axis('y')", "Log y", "Logarithmic loss axis, or linear again"),
+        bind("x", "log_axis('x')", "Log x", "Logarithmic step axis, or linear again"),
+        bind("right_square_bracket", "smooth(1)", "Smoother", "Smooth the training loss more", shown_as="]"),
+        bind("left_square_bracket", "smooth(-1)", "Rougher", "Smooth the training loss less", shown_as="["),
+        bind("ctrl+s", "start", "Start", "Start the run that the form describes", footer=True, priority=True),
+        bind("escape", "back", "Back", "Leave an input; from the form back to the run"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._mode = "nothing"
+        self._demo_run = ""
+
+    @classmethod
+    def table(cls) -> list[Any]:
+        return [*super().table(), *Chart.BINDINGS]
+
+    def compose(self) -> ComposeResult:
+        with Container(id="nothing"):
+            yield Static(
+                Content.assemble(
+                    ("No runs yet\n\n", "bold"),
+                    "Press ", ("d", "bold $accent"), " to train on the built-in corpus (about a minute)\n",
+                    "Press ", ("n", "bold $accent"), " for the form to start a run of your own\n",
+                    "Press ", ("1", "bold $accent"), " to look at a corpus first\n\n",
+                    ("Training goes on when you leave the app.", "$foreground 60%"),
+                )
+            )  # fmt: skip
+        yield Monitor(ascii=self.shell.ascii)
+
+    def on_mount(self) -> None:
+        self._set_mode("nothing")
+        if self.shell.demo:
+            self.action_demo()
+            return
+        self._find_run(self._remembered())
+
+    @property
+    def monitor(self) -> Monitor:
+        """The monitor of the run in view."""
+        return self.query_one(Monitor)
+
+    def _remembered(self) -> str:
+        kept = self.shell.recall("run")
+        here = str(self.shell.runs_dir.absolute())
+        return str(kept.get("name", "")) if isinstance(kept, dict) and kept.get("dir") == here else ""
+
+    @work(thread=True, exclusive=True, group="find")
+    def _find_run(self, name: str) -> None:
+        """Show the remembered run, else one that is training, else the newest."""
+        from rnn_tui.runs.listing import list_runs
+
+        try:
+            found = list_runs(self.shell.runs_dir)
+        except RnnTuiError as error:
+            self.app.call_from_thread(self.shell.fail, error)
+            return
+        living = ("running", "paused", "starting", "stopping", "stalled")
+        order = sorted(found, key=lambda run: (run.state not in living, run.name != name))
+        if order and self._mode == "nothing" and not self._demo_run:
+            self.app.call_from_thread(self.load, order[0].name)
+
+    # -- what is shown --------------------------------------------------------------------------------------------
+
+    def _set_mode(self, mode: str) -> None:
+        self._mode = mode
+        self.query_one("#nothing").display = mode == "nothing"
+        self.monitor.display = mode == "monitor"
+        for form in self.query(TrainForm):
+            form.display = mode == "form"
+        self.refresh_bindings()
+
+    def shown(self) -> None:
+        super().shown()
+        if self._mode == "nothing" and not self._demo_run:
+            self._find_run(self._remembered())
+        self.monitor.draw_soon()
+
+    def described(self, descriptions: "list[PluginDescription]") -> None:
+        if self._mode == "form":  # else the form asks when it is opened
+            self.run_worker(self.query_one(TrainForm).described(descriptions), group="form")
+
+    def load(self, run_name: str, **wishes: Any) -> None:
+        """Watch a run."""
+        from rnn_tui.runs.folder import find_run
+
+        try:
+            run = find_run(self.shell.runs_dir, run_name)
+        except RnnTuiError as error:
+            self.shell.fail(error)
+            return
+        self.shell.remember("run", {"dir": str(self.shell.runs_dir.absolute()), "name": run.name})
+        self.monitor.follow(run)
+        self._set_mode("monitor")
+        if self.shell.current_pane == "train":
+            self.query_one("#loss").focus(scroll_visible=False)
+
+    def new_run(self, settings: Settings) -> None:
+        self.open_form(settings)
+
+    @work(exclusive=True, group="form")
+    async def open_form(self, settings: Settings | None = None) -> None:
+        """Show the form, with `settings` filled in."""
+        if not self.query(TrainForm):
+            await self.mount(TrainForm())
+        form = self.query_one(TrainForm)
+        self._set_mode("form")
+        form.focus_first()
+        if self.shell.descriptions is not None:
+            await form.described(self.shell.descriptions)
+        if settings:
+            await form.fill(settings)
+
+    def on_train_form_started(self, event: TrainForm.Started) -> None:
+        if event.name:
+            self.load(event.name)
+        else:
+            self._leave_form()
+
+    def _leave_form(self) -> None:
+        self._set_mode("monitor" if self.monitor.run_folder is not None else "nothing")
+        self.shown()
+        self.focus(scroll_visible=False)
+
+    def on_monitor_state_changed(self, event: Monitor.StateChanged) -> None:
+        event.stop()
+        self.refresh_bindings()
+        if event.run.name == self._demo_run and event.state in ("finished", "stopped"):
+            self._demo_run = ""
+            self.shell.open_prompt(event.run.name, prompt=DEMO_PROMPT, go=True)
+
+    # -- actions --------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("pause", "stop", "checkpoint", "rate"):
+            view = self.monitor.view
+            return self._mode == "monitor" and view is not None and view.alive
+        if action == "resume_run":
+            view = self.monitor.view
+            return self._mode == "monitor" and view is not None and view.state in _RESUMABLE
+        if action in ("log_axis", "smooth", "prompt"):
+            return self._mode == "monitor"
+        if action == "start":
+            return self._mode == "form"
+        if action == "demo":
+            return self._mode == "nothing"
+        return True
+
+    def action_new(self) -> None:
+        self.open_form()
+
+    def action_back(self) -> None:
+        if self._mode != "form":
+            return
+        focused = self.screen.focused
+        if focused is not None and focused is not self:
+            self.action_leave_input()
+        else:
+            self._leave_form()
+
+    def action_start(self) -> None:
+        self.query_one(TrainForm).start()
+
+    def action_demo(self) -> None:
+        """Start the demo recipe."""
+        if self._demo_run:
+            return
+        self._demo_run = "…"
+        self.query_one("#nothing Static", Static).update(Content("Preparing the built-in corpus"))
+        self._start_demo()
+
+    @work(thread=True, group="start")
+    def _start_demo(self) -> None:
+        from rnn_tui.recipes import load_recipe
+        from rnn_tui.training import launch
+
+        try:
+            config = launch.prepare_run_config([load_recipe("demo").layer]).config
+            run = launch.start(self.shell.runs_dir, None, config)
+        except RnnTuiError as error:
+            self.app.call_from_thread(self._demo_failed, str(error))
+        else:
+            self.app.call_from_thread(self._demo_started, run.name)
+
+    def _demo_failed(self, message: str) -> None:
+        self._demo_run = ""
+        self.query_one("#nothing Static", Static).update(
+            Content("The demo could not start; press d to try again")
+        )
+        self.shell.fail(message)
+
+    def _demo_started(self, name: str) -> None:
+        self._demo_run = name
+        self.load(name)
+
+    def _send(self, command: str, args: dict[str, float] | None = None) -> None:
+        """Send a command to the worker; its answer appears among the notes."""
+        from rnn_tui.runs.control import send
+
+        run = self.monitor.run_folder
+        if run is None:
+            return
+        try:
+            send(run, command, args, origin="app")
+        except RnnTuiError as error:
+            self.shell.fail(error)
+
+    def action_pause(self) -> None:
+        view = self.monitor.view
+        self._send("resume" if view is not None and view.state == "paused" else "pause")
+
+    def action_checkpoint(self) -> None:
+        self._send("checkpoint")
+
+    @work(group="dialog")
+    async def action_stop(self) -> None:
+        run = self.monitor.run_folder
+        if run is None:
+            return
+        question = Confirm(f"Stop {run.name}?", "A checkpoint is written first; r resumes the run later.")
+        if await self.app.push_screen_wait(question) == "yes":
+            self._send("stop")
+
+    @work(group="dialog")
+    async def action_rate(self) -> None:
+        now = self.monitor.history.tracks["lr"].last
+        answer = await self.app.push_screen_wait(
+            Ask("Learning rate", f"{now:.3g}" if now else "", _check_rate)
+        )
+        if answer is not None:
+            self._send("set", {"lr": float(answer)})
+
+    def action_resume_run(self) -> None:
+        self._resume(self.monitor.run_folder)
+
+    @work(thread=True, group="start")
+    def _resume(self, run: RunFolder | None) -> None:
+        from rnn_tui.runs.supervisor import resume_run
+
+        if run is None:
+            return
+        try:
+            resume_run(run)
+        except RnnTuiError as error:
+            self.app.call_from_thread(self.shell.fail, error)
+
+    def action_prompt(self) -> None:
+        run = self.monitor.run_folder
+        if run is not None:
+            self.shell.open_prompt(run.name)
+
+    def action_log_axis(self, axis: str) -> None:
+        chart = self.query_one("#loss", Chart)
+        if axis == "y":
+            self.monitor.log_y = not chart.log_y
+            chart.configure(log_y=self.monitor.log_y)
+        else:
+            chart.configure(log_x=not chart.log_x)
+
+    def action_smooth(self, direction: int) -> None:
+        now = self.monitor.smoothing
+        place = min(range(len(_SMOOTHINGS)), key=lambda i: abs(_SMOOTHINGS[i] - now)) + direction
+        self.monitor.smoothing = _SMOOTHINGS[min(max(place, 0), len(_SMOOTHINGS) - 1)]
+        self.query_one("#loss", Chart).configure(smoothing=self.monitor.smoothing)
+
+
+def _check_rate(text: str) -> str:
+    """Say what is wrong with a learning rate, or nothing."""
+    from rnn_tui.errors import UsageError
+    from rnn_tui.runs.control import check_command
+
+    try:
+        check_command("set", {"lr": float(text)})
+    except ValueError:
+        return f"{text!r} is not a number"
+    except UsageError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,340 @@
+"""The form that starts a run. Its rows come from the settings' own declarations and from the plugins' options."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from textual import events, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Button, Collapsible, Static
+
+from rnn_tui.errors import RnnTuiError
+from rnn_tui.safetext import safe_text
+from rnn_tui.tui import format as f
+from rnn_tui.tui.panes.fields import Field
+
+if TYPE_CHECKING:
+    from rnn_tui.plugin.describe import PluginDescription
+    from rnn_tui.plugin.options import OptionInfo
+    from rnn_tui.training.config import RunConfig
+
+Settings = Mapping[str, Mapping[str, Any]]
+
+_LAYER = "form"
+# The rows that are always there; everything else is under "All settings".
+_BASIC = (
+    ("Corpus and tokens", (("corpus", "source"), ("tokenizer", "name"))),
+    ("Model", (("model", "arch"), ("model", "hidden_size"), ("model", "num_layers"), ("model", "dropout"))),
+    (
+        "Training",
+        (
+            ("data", "seq_len"),
+            ("data", "batch_size"),
+            ("optim", "optimizer"),
+            ("optim", "lr"),
+            ("budget", "minutes"),
+            ("budget", "epochs"),
+            ("budget", "steps"),
+        ),
+    ),
+)
+_LABELS = {
+    "corpus.source": "corpus", "tokenizer.name": "tokenizer", "model.arch": "architecture",
+    "model.num_layers": "layers", "data.seq_len": "seq_len", "optim.lr": "learning rate",
+}  # fmt: skip
+_PLUGIN = {
+    "model.arch": ("architecture", "model.options"),
+    "tokenizer.name": ("tokenizer", "tokenizer.options"),
+}
+# A first run should end while one watches; without any budget the default is ten epochs.
+_FIRST_MINUTES = 3.0
+
+
+def declarations() -> dict[str, "OptionInfo"]:
+    """Return every setting's declaration by section.key."""
+    from rnn_tui.plugin.options import option_infos
+    from rnn_tui.training.config import sections
+
+    return {
+        f"{section}.{info.name}": info for section, kind in sections().items() for info in option_infos(kind)
+    }
+
+
+def nested(fields: Iterable[Field]) -> dict[str, dict[str, Any]]:
+    """Return what differs from the defaults as section → key → value; plugin options lie in `options`."""
+    settings: dict[str, dict[str, Any]] = {}
+    for field in fields:
+        value, default = field.value, field.info.default
+        if value == default or (isinstance(default, tuple) and tuple(value) == default):
+            continue
+        section, _, deeper = field.section.partition(".")
+        table = settings.setdefault(section, {})
+        if deeper:
+            table = table.setdefault(deeper, {})
+        table[field.info.name] = value
+    return settings
+
+
+class TrainForm(Vertical):
+    """Rows of settings and the start button; a refused start loses nothing that was entered."""
+
+    SCOPED_CSS = False  # the classes for width and height are on the screen
+    DEFAULT_CSS = """
+    TrainForm { height: 1fr; }
+    TrainForm > VerticalScroll { height: 1fr; }
+    TrainForm .section { text-style: bold; color: $primary; }
+    TrainForm .error { color: $text-error; height: auto; display: none; }
+    TrainForm #hint { height: 1; color: $foreground 60%; text-overflow: ellipsis; text-wrap: nowrap; }
+    TrainForm #buttons { height: 1; margin-top: 0; }
+    .-high TrainForm #buttons { margin-top: 1; }
+    .-narrow Field > .label { width: 15; }
+    .-narrow Field > Entry, .-narrow Field > Select { width: 26; }
+    TrainForm #buttons Button { margin-right: 2; }
+    TrainForm #said { width: 1fr; color: $foreground 60%; }
+    TrainForm Collapsible { background: transparent; border: none; padding: 0; }
+    TrainForm Collapsible Contents { padding: 0; height: auto; }
+    TrainForm CollapsibleTitle { padding: 0; color: $primary; text-style: bold; }
+    TrainForm .options { height: auto; }
+    .-high TrainForm .section { margin-top: 1; }
+    """
+
+    class Started(Message):
+        """A run was created and its worker started."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self) -> None:
+        super().__init__(id="form")
+        self._known = declarations()
+        self._prefilled: Settings = {}
+        self._descriptions: list[PluginDescription] = []
+        self._options_of: dict[str, str] = {}
+        """Whose options are shown below the row of a plugin."""
+        self._busy = False
+
+    # -- building -------------------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        from rnn_tui.corpus.sources import named_corpora
+        from rnn_tui.plugin.options import OptionInfo
+
+        names = [corpus.name for corpus in named_corpora() if corpus.available]
+        with VerticalScroll(can_focus=False):
+            yield Static("", classes="error")
+            name = OptionInfo(
+                "name", "str", "", "What the run is called; empty: made from architecture and corpus."
+            )
+            yield Field("run", name)
+            for title, paths in _BASIC:
+                yield Static(title, classes="section")
+                for section, key in paths:
+                    path = f"{section}.{key}"
+                    info = self._known[path]
+                    if path in _PLUGIN:
+                        info = replace(info, type="choice", choices=(str(info.default),))
+                    elif path == "corpus.source":
+                        info = replace(info, help=f"A file, a folder, or {', '.join(names)}")
+                    yield Field(
+                        section,
+                        info,
+                        _FIRST_MINUTES if path == "budget.minutes" else None,
+                        label=_LABELS.get(path, ""),
+                        suggestions=names if path == "corpus.source" else (),
+                    )
+                    if path in _PLUGIN:
+                        yield Vertical(classes="options", id=_PLUGIN[path][1].replace(".", "-"))
+            yield Collapsible(Vertical(classes="options", id="all"), title="All settings", collapsed=True)
+        yield Static("", id="hint")
+        with Horizontal(id="buttons"):
+            yield Button("Start", variant="primary", compact=True, id="start")
+            yield Button("Cancel", compact=True, id="cancel")
+            yield Static("ctrl+s starts, escape leaves an input", id="said")
+
+    def fields(self) -> list[Field]:
+        """All rows that are there now."""
+        return list(self.query(Field))
+
+    def field(self, path: str) -> Field | None:
+        """Return a row by section.key."""
+        return next((field for field in self.fields() if field.path == path), None)
+
+    async def described(self, descriptions: "list[PluginDescription]") -> None:
+        """Offer the plugins that can be used."""
+        self._descriptions = descriptions
+        for path, (kind, _) in _PLUGIN.items():
+            names = [d.info.name for d in descriptions if d.info.kind == kind and d.error is None]
+            field = self.field(path)
+            if field is not None and names:
+                field.set_choices(names)
+                await self._choose(path)
+
+    async def _choose(self, path: str) -> None:
+        """Choose the plugin that the settings name, and make the rows of its own options."""
+        field = self.field(path)
+        assert field is not None
+        section, key = path.split(".")
+        value = self._prefilled.get(section, {}).get(key)
+        if value in field.info.choices:
+            field.set_value(value)
+        await self._show_options(path, field.value)
+
+    async def _show_options(self, path: str, name: str) -> None:
+        kind, section = _PLUGIN[path]
+        known = (d for d in self._descriptions if d.info.kind == kind and d.info.name == name)
+        options = next(known, None)
+        if options is None or self._options_of.get(path) == name:
+            return
+        self._options_of[path] = name
+        place = self.query_one(f"#{section.replace('.', '-')}", Vertical)
+        values = self._prefilled.get(section.split(".")[0], {}).get("options") or {}
+        await place.remove_children()
+        await place.mount(
+            *(Field(section, info, values.get(info.name), label=f"· {info.name}") for info in options.options)
+        )
+
+    async def on_field_changed(self, event: Field.Changed) -> None:
+        event.stop()
+        if event.field.path in _PLUGIN:
+            await self._show_options(event.field.path, event.field.value)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Show the whole help of the row that has the cursor; beside the row there may be no room for it."""
+        field = event.widget.parent
+        text = field.info.help if isinstance(field, Field) else ""
+        self.query_one("#hint", Static).update(Content(safe_text(text)))
+
+    def on_collapsible_expanded(self, event: Collapsible.Expanded) -> None:
+        place = self.query_one("#all", Vertical)
+        if place.children:
+            return
+        there = {field.path for field in self.fields()}
+        section_before = ""
+        for path, info in self._known.items():
+            section = path.split(".")[0]
+            if path in there:
+                continue
+            if section != section_before:
+                place.mount(Static(section, classes="section"))
+                section_before = section
+            place.mount(Field(section, info, self._prefilled.get(section, {}).get(info.name)))
+
+    async def fill(self, settings: Settings) -> None:
+        """Put `settings` into the rows."""
+        self._prefilled = settings
+        self._options_of.clear()
+        if settings.get("budget"):
+            self._set("budget.minutes", 0.0)
+        for section, values in settings.items():
+            for key, value in values.items():
+                if f"{section}.{key}" not in _PLUGIN:
+                    self._set(f"{section}.{key}", value)
+        for path in _PLUGIN:
+            await self._choose(path)
+
+    def _set(self, path: str, value: Any) -> None:
+        field = self.field(path)
+        if field is not None:
+            field.set_value(value)
+
+    def focus_first(self) -> None:
+        """Put the cursor into the corpus row."""
+        field = self.field("corpus.source")
+        if field is not None:
+            field.focus_editor()
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Return what was entered, as a layer of settings."""
+        settings = nested(field for field in self.fields() if field.section != "run")
+        # What another run brought along and no row shows is kept.
+        shown = {field.path for field in self.fields()}
+        for section, values in self._prefilled.items():
+            for key, value in values.items():
+                if f"{section}.{key}" not in shown and key != "options":
+                    settings.setdefault(section, {})[key] = value
+        return settings
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        if event.button.id == "start":
+            self.start()
+        else:
+            self.post_message(self.Started(""))
+
+    def start(self) -> None:
+        """Check everything and start; what is wrong is shown at its row."""
+        if self._busy:
+            return
+        self._busy = True
+        for field in self.fields():
+            if field.has_class("-wrong"):
+                field.set_wrong("")
+        self._error("")
+        self.say("checking")
+        name = self.field("run.name")
+        assert name is not None
+        self._start(str(name.value).strip(), self.settings())
+
+    @work(thread=True, group="start")
+    def _start(self, name: str, settings: Settings) -> None:
+        try:
+            from rnn_tui.training import launch
+
+            config: RunConfig = launch.prepare_run_config([(_LAYER, settings)]).config
+            runs_dir = self.app.runs_dir  # type: ignore[attr-defined]
+            run = launch.start(runs_dir, name or None, config, progress=self._progress)
+        except RnnTuiError as error:
+            self.app.call_from_thread(self._refused, str(error))
+        else:
+            self.app.call_from_thread(self._accepted, run.name)
+
+    def _progress(self, what: str, done: int, total: int | None) -> None:
+        share = f" {100 * done // total} %" if total else f" {f.short(done)}"
+        self.app.call_from_thread(self.say, f"{what}{share}")
+
+    def _accepted(self, name: str) -> None:
+        self._busy = False
+        self.say("")
+        self.post_message(self.Started(name))
+
+    def _refused(self, message: str) -> None:
+        self._busy = False
+        self.say("")
+        field = self._culprit(message)
+        shown = message.removeprefix(f"{_LAYER}: ")
+        if field is None:
+            self._error(shown)
+            return
+        field.set_wrong(shown.removeprefix(f"{field.path}: "))
+        field.focus_editor()
+        field.scroll_visible()
+
+    def _culprit(self, message: str) -> Field | None:
+        """Return the row that a message is about, if it names a setting or quotes a value that only one row has."""
+        for field in sorted(self.fields(), key=lambda row: -len(row.path)):
+            named = f"option {field.info.name}" if "." in field.section else field.path
+            if re.search(rf"(?<![\w.]){re.escape(named)}(?![\w.-])", message):
+                return field
+        for path in ("corpus.source", "run.name"):
+            field_ = self.field(path)
+            if field_ is not None and str(field_.value) and str(field_.value) in message:
+                return field_
+        return None
+
+    def _error(self, message: str) -> None:
+        line = self.query_one(".error", Static)
+        line.display = bool(message)
+        line.update(Content(safe_text(message)))
+        if message:
+            line.scroll_visible()
+
+    def say(self, text: str) -> None:
+        """Show what is being done, beside the buttons."""
+        self.query_one("#said", Static).update(Content(safe_text(text)))

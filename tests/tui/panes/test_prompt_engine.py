@@ -1,0 +1,97 @@
+"""The prompt pane with the real engine: both ends of the protocol, and a model that knows no secrets."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from rnn_tui.model.config import ModelConfig
+from rnn_tui.plugin.registry import load_plugin, plugin_record
+from rnn_tui.tui.panes.prompt import PromptPane
+from rnn_tui.tui.panes.prompt_model import ModelBar
+from rnn_tui.tui.panes.prompt_settings import PromptSettings
+from rnn_tui.tui.widgets.next_tokens import NextTokens
+from rnn_tui.tui.widgets.status import StatusLine
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    """A model over `a`, `b`, `c` that has not learned anything: every weight is 0, so every token costs ln 4."""
+    import torch
+
+    from rnn_tui.model.file import ModelFile, save_model
+    from rnn_tui.model.language_model import build_model
+
+    tokenizer = load_plugin("tokenizer", "char").train(["abc"], None)  # type: ignore[attr-defined]
+    config = ModelConfig(hidden_size=8, num_layers=1)
+    architecture = load_plugin("architecture", config.arch)
+    model = build_model(architecture, {}, config, tokenizer.vocab_size)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    header = ModelFile(
+        config={"model": asdict(config)},
+        tokenizer={**plugin_record("tokenizer", "char"), "state": tokenizer.to_state()},
+        architecture=plugin_record("architecture", config.arch),
+        training={
+            "step": 12, "validation_loss": 1.386, "train_loss": None, "corpus": "abc", "chars_per_token": 1.0,
+            "bytes_per_token": 1.0, "run": "x", "best": True,
+        },
+    )  # fmt: skip
+    path = tmp_path / "abc.safetensors"
+    save_model(path, model, header)
+    return path
+
+
+async def until(
+    pilot: Pilot[None], pane: PromptPane, condition: Callable[[], bool], seconds: float = 60.0
+) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, pane.query_one(StatusLine).text
+        await pilot.pause(0.02)
+
+
+async def test_the_real_engine_completes_continues_and_retries(
+    tmp_path: Path, make_host: Any, model_file: Path
+) -> None:
+    pane = PromptPane()
+    async with make_host(pane, tmp_path / "runs").run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        pane.post_message(ModelBar.Chosen(model_file))
+        await until(pilot, pane, lambda: pane.session.current)
+        loaded = pane.session.loaded
+        assert loaded is not None
+        assert loaded.describe().startswith("step 12 · validation 1.386 · lstm · char · 4 tokens")
+        pane.settings = PromptSettings(length=20, seed=3)
+
+        async def give(line: str) -> str:
+            pane.line.value = line
+            pane.line.focus()
+            await pilot.press("enter")
+            await pilot.pause()
+            await until(pilot, pane, lambda: pane.writing is None)
+            turn = pane.talk.last
+            assert turn is not None
+            assert turn.error == ""
+            return "".join(piece.text for piece in turn.made)
+
+        first = await give("abž")
+        turn = pane.talk.turns[0]
+        assert len(first) == 20
+        assert set(first) <= set("abc")  # the unknown token is never drawn
+        assert turn.note == "not in the vocabulary: 'ž'; the model reads \ufffd instead"
+        assert turn.read[0].surprise is None  # nothing came before it
+        assert [piece.surprise for piece in turn.read[1:]] == pytest.approx([1.3863] * 2, abs=1e-3)  # ln 4
+        shares = [row[2] for row in pane.query(NextTokens).first().rows]
+        assert shares == pytest.approx([0.25] * 4)
+        assert await give("abž") == first  # the same seed, from the same fresh state
+        more = await give("")
+        assert pane.talk.turns[-1].after is not None
+        pane.action_retry()
+        await until(pilot, pane, lambda: pane.writing is None and bool(pane.talk.turns[-1].made))
+        assert "".join(piece.text for piece in pane.talk.turns[-1].made) != more

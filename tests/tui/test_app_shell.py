@@ -1,0 +1,271 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.binding import Binding
+from textual.command import CommandPalette
+
+from rnn_tui.errors import UsageError
+from rnn_tui.tui import theme
+from rnn_tui.tui.app import RnnTuiApp, run_app
+from rnn_tui.tui.crash import write_report
+from rnn_tui.tui.dialogs import Help
+from rnn_tui.tui.memory import read_memory, write_memory
+from rnn_tui.tui.panes.base import Pane
+
+pytestmark = pytest.mark.usefixtures("no_children")
+
+PANES = ["corpus", "train", "prompt", "runs", "plugins"]
+
+
+async def test_panes_by_key_by_click_and_while_typing(runs_dir: Path, until: Any) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert app.current_pane == "train"
+        await until(pilot, lambda: app.ready)
+        for number, name in enumerate(PANES, 1):
+            await pilot.press(f"alt+{number}")
+            assert app.current_pane == name
+            assert [pane.id for pane in app.query(Pane) if pane.display] == [name]
+        await pilot.press("ctrl+pagedown")
+        assert app.current_pane == "corpus"
+        await pilot.press("ctrl+pageup")
+        assert app.current_pane == "plugins"
+        await pilot.click("#tabs", offset=(14, 0))
+        assert app.current_pane == "train"
+        await pilot.press("4")
+        assert app.current_pane == "runs"
+
+
+async def test_every_pane_composes_without_overflow(runs_dir: Path, until: Any) -> None:
+    for size in ((80, 24), (140, 45)):
+        app = RnnTuiApp(runs_dir)
+        async with app.run_test(size=size) as pilot:
+            await until(pilot, lambda app=app: app.ready)  # type: ignore[misc]
+            for number in range(1, 6):
+                await pilot.press(f"alt+{number}")
+                await pilot.pause(0.1)
+                for widget in app.query("*"):
+                    if widget.display and widget.region.area:
+                        assert widget.region.right <= size[0], (number, widget)
+
+
+async def test_footer_has_at_most_eight_hints_at_80_columns(runs_dir: Path, until: Any) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.ready)
+        for number in range(1, 6):
+            await pilot.press(f"alt+{number}")
+            await pilot.pause()
+            shown = {
+                active.binding.action
+                for active in app.screen.active_bindings.values()
+                if active.binding.show and active.enabled
+            }
+            assert len(shown) <= 9, (number, shown)  # eight and the palette
+
+
+async def test_help_and_palette_come_from_the_table(runs_dir: Path, until: Any, screen_text: Any) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: app.ready)
+        commands = [command.title for command in app.get_system_commands(app.screen)]
+        for title, table, node in app.tables():
+            for row in table:
+                assert isinstance(row, Binding)
+                assert row.tooltip
+                # what the table names can be done
+                name = row.action.split("(")[0]
+                assert hasattr(node, f"action_{name}") or any(
+                    hasattr(child, f"action_{name}") for child in node.query("*")
+                ), (title, row.action)
+                wanted = row.description if node is app else f"{title}: {row.description}"
+                assert any(command.startswith(wanted) for command in commands), wanted
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, Help))
+        await until(
+            pilot,
+            lambda: "Leave the app; training goes on" in screen_text(app) or "Train" in screen_text(app),
+        )
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Help))
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*"log y")
+        await until(pilot, lambda: "Train: Log y  (y)" in screen_text(app))
+
+
+async def test_quit_by_q_and_ctrl_q(runs_dir: Path) -> None:
+    for key in ("q", "ctrl+q"):
+        app = RnnTuiApp(runs_dir)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press(key)
+        assert app.return_code == 0
+
+
+async def test_a_pane_asked_for_too_early_comes_when_it_is_there(runs_dir: Path, until: Any) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.ready)
+        app.ready = False
+        app.new_run({})
+        await pilot.pause()
+        assert not app.query("TrainForm")
+        await app._make_the_rest()
+        await until(pilot, lambda: bool(app.query("TrainForm")))
+
+
+async def test_pane_and_theme_are_remembered(runs_dir: Path, until: Any) -> None:
+    first = RnnTuiApp(runs_dir)
+    async with first.run_test(size=(80, 24)) as pilot:
+        assert first.theme == theme.DARK
+        first.theme = theme.LIGHT
+        await pilot.press("4")
+        await until(pilot, lambda: first.current_pane == "runs")
+    again = RnnTuiApp(runs_dir)
+    async with again.run_test(size=(80, 24)):
+        assert again.current_pane == "runs"
+        assert again.theme == theme.LIGHT
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '{"pane": 7, "theme": ["x"], "run": "y"}', "\x00" * 100, '{"pane": "#bad id["}']
+)
+async def test_damaged_memory_is_no_obstacle(runs_dir: Path, text: str) -> None:
+    path = Path(os.environ["RNN_TUI_STATE_DIR"]) / "app.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)):
+        assert app.current_pane == "train"
+    assert json.loads(path.read_text())["pane"] == "train"
+
+
+def test_memory_on_a_disk_that_refuses(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    write_memory(tmp_path / "file" / "app.json", {"a": 1})
+    assert read_memory(tmp_path / "file" / "app.json") == {}
+
+
+@pytest.mark.parametrize(
+    "name", [theme.DARK, theme.LIGHT, "textual-light", "ansi-dark", "ansi-light", "nord"]
+)
+async def test_themes(runs_dir: Path, make_run: Any, until: Any, screen_text: Any, name: str) -> None:
+    run = make_run()
+    run.start()
+    run.train(5, 200)
+    run.status("finished", 200)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.theme = name
+        await until(pilot, lambda: "✓ finished" in screen_text(app))
+
+
+async def test_no_color(
+    runs_dir: Path, make_run: Any, until: Any, screen_text: Any, monkeypatch: Any
+) -> None:
+    """A Segment without a Style ends the app in Textual's monochrome filter."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    run = make_run()
+    run.start()
+    run.train(5, 200)
+    run.status("finished", 200)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "✓ finished" in screen_text(app))
+        for number in range(1, 6):
+            await pilot.press(f"alt+{number}")
+            await pilot.pause(0.1)
+
+
+async def test_messages_from_outside_are_text(runs_dir: Path, until: Any, screen_text: Any) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        app.fail("cannot read [/bold]\x1b[2J")
+        await until(pilot, lambda: "[/bold]␛[2J" in screen_text(app))
+
+
+async def test_a_crash_leaves_a_report_and_exit_code_1(runs_dir: Path, capsys: Any) -> None:
+    app = RnnTuiApp(runs_dir)
+
+    async def crash() -> None:
+        secret = "a value that no report may hold"
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.call_later(lambda: len(secret) / 0)
+            await pilot.pause(0.2)
+
+    with pytest.raises(ZeroDivisionError):
+        await crash()
+    assert app.return_code == 1
+    reports = list((Path(os.environ["RNN_TUI_STATE_DIR"]) / "crashes").glob("crash-*.txt"))
+    assert len(reports) == 1
+    text = reports[0].read_text()
+    assert "ZeroDivisionError" in text
+    assert "a value that no report may hold" not in text
+    printed = capsys.readouterr()
+    shown = printed.out + printed.err
+    assert "Your runs are safe" in shown
+    assert "Traceback" not in shown
+
+
+def test_ten_reports_are_kept(tmp_path: Path) -> None:
+    for i in range(15):
+        (tmp_path / f"crash-2026010{i % 10}-00000{i}.txt").write_text("")
+    assert write_report(ValueError("x"), tmp_path) is not None
+    assert len(list(tmp_path.glob("crash-*.txt"))) == 10
+
+
+def test_without_a_terminal_it_says_so(runs_dir: Path) -> None:
+    with pytest.raises(UsageError, match="needs a terminal"):
+        run_app(runs_dir)
+
+
+def test_the_ui_never_imports_torch_and_paints_before_numpy(tmp_path: Path) -> None:
+    program = """
+import sys
+import rnn_tui.tui.app
+early = sorted({"torch", "numpy", "rnn_tui_torch"} & set(sys.modules))
+import asyncio, pathlib
+from rnn_tui.tui.app import RnnTuiApp
+import rnn_tui.plugin.describe as describe
+describe.describe_plugins = lambda **_: []
+async def main():
+    app = RnnTuiApp(pathlib.Path(sys.argv[1]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        for key in ("alt+1", "alt+2", "alt+3", "alt+4", "alt+5", "alt+2", "n"):
+            await pilot.press(key)
+            await pilot.pause(0.3)
+asyncio.run(main())
+print(early, "torch" in sys.modules)
+"""
+    environment = os.environ | {
+        f"RNN_TUI_{n}_DIR": str(tmp_path / n) for n in ("STATE", "CACHE", "CONFIG", "DATA")
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "runs")],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert result.stdout.strip() == "[] False", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"SSH_CONNECTION": "1 2 3 4"}, "none 15"),
+        ({"SSH_CONNECTION": "1 2 3 4", "TEXTUAL_FPS": "30"}, "none 30"),
+        ({}, "full 60"),
+    ],
+)
+def test_over_ssh_it_is_calm(environment: dict[str, str], expected: str) -> None:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("TEXTUAL", "SSH"))}
+    program = "import rnn_tui.tui, textual.constants as c; print(c.TEXTUAL_ANIMATIONS, c.MAX_FPS)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=clean | environment, check=True
+    )
+    assert result.stdout.strip() == expected

@@ -1,0 +1,134 @@
+import math
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from rnn_tui.runs.events import Event
+from rnn_tui.runs.status import RunView
+from rnn_tui.tui import figures
+from rnn_tui.tui import format as f
+from rnn_tui.tui.history import History
+from rnn_tui.tui.widgets.lines import Line
+
+
+def text(line: Line) -> str:
+    return "".join(span[0] for span in line)
+
+
+def history(*events: tuple[str, int, dict[str, Any]]) -> History:
+    found = History()
+    found.add([Event(i, 1, 0.0, kind, step, data) for i, (kind, step, data) in enumerate(events)])
+    return found
+
+
+RUNNING = RunView("running", None, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "-"), (0.5, "0.5"), (12.34, "12.3"), (999.7, "1k"), (41_234, "41.2k"), (1.25e6, "1.25M")],
+)
+def test_short(value: float | None, shown: str) -> None:
+    assert f.short(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "-"), (0, "0:00"), (75, "1:15"), (3599.6, "1h00"), (7500, "2h05"), (187_200, "2d04h")],
+)
+def test_duration(seconds: float | None, shown: str) -> None:
+    assert f.duration(seconds) == shown
+
+
+def test_numbers_that_are_none_are_shown() -> None:
+    assert f.loss(math.nan) == "nan"
+    assert f.rate(math.inf) == "inf"
+    assert f.short(math.nan) == "nan"
+    assert f.rate(0.004) == "4.00e-3"
+    assert f.loss(1.6523) == "1.652"
+    assert f.count(1234567) == "1,234,567"
+
+
+def test_sparkline() -> None:
+    assert f.sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8) == "▁▂▃▄▅▆▇█"
+    assert f.sparkline([0, 2, 6, 8], 2) == "▁█"  # means 1 and 7
+    assert f.sparkline([5, 5, 5], 3) == "▄▄▄"
+    assert f.sparkline([1, math.nan, 2], 3) == "▁×█"
+    assert f.sparkline([], 5) == ""
+    assert f.sparkline([1, 2], 2, ascii=True).isascii()
+
+
+def test_progress_row_fits_the_width() -> None:
+    found = history(
+        ("start", 0, {"total_steps": 2000}),
+        ("train", 500, {"loss": 2.0, "epoch": 1.5, "elapsed": 75, "eta": 225}),
+    )
+    for width in (78, 138):
+        line = text(figures.progress(found, width))
+        assert cell_len(line) <= width
+        assert "25 %  step 500 of 2,000  epoch 1.50  elapsed 1:15  ETA 3:45" in line
+        done = line.count("━")
+        assert done == round(0.25 * (done + line.count("─")))
+
+
+def test_a_dead_run_has_no_eta() -> None:
+    found = history(("start", 0, {}), ("train", 500, {"loss": 2.0, "eta": 225}))
+    assert "ETA" in text(figures.progress(found, 78))
+    assert "ETA" not in text(figures.progress(found, 78, alive=False))
+
+
+def test_flat_figures_by_hand() -> None:
+    found = history(
+        ("start", 0, {"chars_per_token": 1.0}),
+        ("train", 10, {"loss": 2.0, "lr": 0.004, "grad_norm": 0.5, "tokens_per_second": 41_234.0}),
+        ("validation", 10, {"loss": math.log(8), "bpc": 3.0, "bpb": 3.0}),
+    )
+    lines = [text(line) for line in figures.figures_flat(found, 78)]
+    assert lines[0].split()[:4] == ["train", "2.000", "perplexity", "8.000"]
+    assert lines[1].split()[:4] == ["validation", "2.079", "bpc", "3.000"]
+    assert lines[2].split()[:6] == ["best", "2.079", "at", "10", "bpb", "3.000"]
+    assert "4.00e-3" in lines[0]
+    assert "0.500" in lines[1]
+    assert "41.2k" in lines[2]
+    assert all(cell_len(line) <= 78 for line in lines)
+
+
+def test_nan_is_red() -> None:
+    found = history(("train", 10, {"loss": "nan", "grad_norm": "inf"}))
+    spans = [span for line in figures.figures_flat(found, 78) for span in line]
+    assert ("nan".rjust(8), "bad") in spans
+    assert ("inf".rjust(8), "bad") in spans
+
+
+def test_tall_figures_name_the_baselines() -> None:
+    found = history(("start", 0, {"uniform": math.log(65), "trigram": 2.3}), ("train", 1, {"loss": 4.0}))
+    lines = [text(line) for line in figures.figures_tall(found, 46)]
+    assert any(line.split()[:2] == ["uniform", "4.174"] for line in lines)
+    assert not any("unigram" in line for line in lines)
+
+
+def test_a_huge_loss_does_not_overflow() -> None:
+    found = history(("train", 1, {"loss": 1e30}))
+    assert figures.figures_flat(found, 78)
+
+
+def test_head_of_a_crashed_run_says_what_to_press() -> None:
+    view = RunView("crashed", None, False, "the worker died\x1b[2J")
+    line = figures.head("lstm-1", view, History())
+    assert "press r to resume" in text(line)
+    assert "\x1b" not in text(line)
+    assert ("× crashed", "bad") in line
+
+
+def test_states_in_ascii() -> None:
+    for state in ("running", "starting", "paused", "finished", "stopped", "stalled", "crashed", "diverged"):
+        assert figures.state_span(state, ascii=True)[0].isascii()
+
+
+def test_notes_end_with_what_is_wrong_now() -> None:
+    found = history(("note", 1, {"message": "one"}), ("note", 2, {"message": "two"}))
+    lines = figures.notes(found, RunView("crashed", None, False, "it died"), 2, bad_lines=0)
+    assert [text(line).split()[-1] for line in lines] == ["two", "died"]
+    assert figures.notes(found, RUNNING, 0) == []
+    assert "3 damaged lines" in text(figures.notes(found, RUNNING, 9, bad_lines=3)[-1])

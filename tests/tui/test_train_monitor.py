@@ -1,0 +1,281 @@
+"""The monitor on a run whose worker is the test."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnn_tui.runs.control import Inbox
+from rnn_tui.tui.app import RnnTuiApp
+from rnn_tui.tui.dialogs import Ask, Confirm
+from rnn_tui.tui.panes.monitor import Monitor
+from rnn_tui.tui.panes.train import TrainPane
+from rnn_tui.tui.widgets.chart import Chart
+from rnn_tui.tui.widgets.lines import Lines
+
+pytestmark = pytest.mark.usefixtures("no_children")
+
+MakeRun = Callable[..., Any]
+
+
+def live(make_run: MakeRun, steps: int = 300) -> Any:
+    run = make_run()
+    run.hold()
+    run.start()
+    run.train(5, steps)
+    run.status("running", steps, total_steps=2000)
+    return run
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (140, 45), (40, 12)])
+async def test_a_live_run_at_each_size(
+    make_run: MakeRun, runs_dir: Path, width: int, height: int, until: Any, screen_text: Any
+) -> None:
+    run = live(make_run)
+    run.events.write("sample", 300, prompt="def ", text="main():\n    pass", temperature=0.8)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(width, height)) as pilot:
+        await until(pilot, lambda: "def main():" in screen_text(app) or height < 20)
+        await until(pilot, lambda: "lstm-stdlib-1  ● running" in screen_text(app))
+        shown = screen_text(app)
+        if width >= 80:
+            assert "15 %  step 300 of 2,000" in shown
+            assert "ETA 1:25" in shown  # 1700 steps of 0.05 s
+            # 4.17 · 300^-0.13 = 1.987
+            assert "1.987" in shown
+        for widget in app.query("*") if width >= 80 else ():  # smaller must live, not look good
+            if widget.display and widget.region.area and widget.parent is not None:
+                assert widget.region.right <= width, widget
+                assert widget.region.bottom <= height or widget.parent.max_scroll_y > 0, widget  # type: ignore[attr-defined]
+
+
+async def test_new_points_appear(make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any) -> None:
+    run = live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "step 300 " in screen_text(app))
+        run.train(305, 400)
+        await until(pilot, lambda: "step 400 " in screen_text(app))
+
+
+async def test_nothing_is_repainted_while_nothing_happens(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "step 300 " in screen_text(app))
+        await pilot.pause(1.0)
+        painted: list[object] = []
+        monitor = app.query_one(Monitor)
+        for widget in (*monitor.query(Chart), *monitor.query(Lines)):
+            original = widget.refresh
+
+            def record(*regions: Any, original: Any = original, **kwargs: Any) -> Any:
+                painted.append(original)
+                return original(*regions, **kwargs)
+
+            widget.refresh = record  # type: ignore[method-assign]
+        monitor.draw()
+        await asyncio.sleep(1.2)
+        assert painted == []
+
+
+async def test_a_dead_worker_is_seen_within_three_seconds(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    run = live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "● running" in screen_text(app))
+        run.let_go()
+        await until(pilot, lambda: "× crashed  press r to resume" in screen_text(app), seconds=3.0)
+        await until(pilot, lambda: "r Resume" in screen_text(app))
+        assert "p Pause" not in screen_text(app)
+
+
+async def test_commands_reach_the_inbox(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    run = live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "● running" in screen_text(app))
+        await pilot.press("p", "c", "s")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("y")
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press(*["backspace"] * 10, *"zero", "enter")
+        await until(pilot, lambda: "is not a number" in screen_text(app))
+        await pilot.press(*["backspace"] * 10, *"0.002", "enter")
+        await pilot.pause(0.2)
+    commands = [(command.command, command.args, command.origin) for command in Inbox(run.folder).poll()]
+    assert commands == [
+        ("pause", {}, "app"), ("checkpoint", {}, "app"), ("stop", {}, "app"), ("set", {"lr": 0.002}, "app"),
+    ]  # fmt: skip
+
+
+async def test_no_is_no(make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any) -> None:
+    run = live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "● running" in screen_text(app))
+        for answer in ("n", "escape"):
+            await pilot.press("s")
+            await until(pilot, lambda: isinstance(app.screen, Confirm))
+            await pilot.press(answer)
+            await until(pilot, lambda: not isinstance(app.screen, Confirm))
+    assert Inbox(run.folder).poll() == []
+
+
+async def test_axes_and_smoothing_by_key(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "● running" in screen_text(app))
+        chart = app.query_one("#loss", Chart)
+        await pilot.press("y", "x", "right_square_bracket")
+        await until(pilot, lambda: "smoothing 0.8, log y, log x" in screen_text(app))
+        await pilot.press(*["left_square_bracket"] * 9, "y", "x")
+        await pilot.pause()
+        assert (chart.smoothing, chart.log_y, chart.log_x) == (0.0, False, False)
+
+
+async def test_zoom_pan_and_read_out(make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any) -> None:
+    live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "● running" in screen_text(app))
+        chart = app.query_one("#loss", Chart)
+        await pilot.press("plus")
+        assert chart._window == (150.0, 300.0)
+        await pilot.press("left")
+        assert chart._window == (112.5, 262.5)
+        await pilot.press("0")
+        assert chart._window is None
+        await pilot.press("shift+left")
+        await until(pilot, lambda: "validation 2.037" in screen_text(app))
+        await pilot.hover("#loss", offset=(40, 5))
+        await until(pilot, lambda: "step" in screen_text(app).splitlines()[3])
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 45)])
+async def test_hostile_text_is_shown_as_text(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any, size: tuple[int, int]
+) -> None:
+    hostile = "[/bold][@click=app.quit]x[/] \x1b]52;c;aGVsbG8=\x1b\\ \x1b[2J \x9b31m \x7f \u202e \ud800"
+    run = make_run()
+    run.hold()
+    run.start(arch=hostile, corpus=hostile, engine=hostile, device="gpu")
+    run.train(5, 100)
+    run.events.write("sample", 100, prompt=hostile, text=hostile * 5, temperature=1.0)
+    run.events.write("warning", 100, message=hostile)
+    run.status("running", 100, message=hostile)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: screen_text(app).count("[/bold]") >= 2)
+        shown = screen_text(app)
+        assert not {c for c in shown if ord(c) < 32 and c != "\n"}
+        assert not set("\x7f\x9b\u202e") & set(shown)
+        assert "[@click=app.quit]" in shown
+
+
+async def test_a_run_is_found_again(make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any) -> None:
+    live(make_run)
+    newer = make_run("newer")
+    newer.status("finished", 10)
+    first = RnnTuiApp(runs_dir)
+    async with first.run_test(size=(80, 24)) as pilot:
+        # the one that is training comes before the newest
+        await until(pilot, lambda: "lstm-stdlib-1  ● running" in screen_text(first))
+        first.open_run("newer")
+        await until(pilot, lambda: "newer  ✓ finished" in screen_text(first))
+        await pilot.press("q")
+    again = RnnTuiApp(runs_dir)
+    async with again.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "lstm-stdlib-1  ● running" in screen_text(again))
+
+
+async def test_the_demo_opens_the_prompt_when_it_ends(
+    make_run: MakeRun, runs_dir: Path, monkeypatch: pytest.MonkeyPatch, until: Any, screen_text: Any
+) -> None:
+    run = live(make_run)
+    monkeypatch.setattr("rnn_tui.training.launch.prepare_run_config", lambda layers: _Resolved(layers))
+    monkeypatch.setattr("rnn_tui.training.launch.start", lambda *_: run.folder)
+    app = RnnTuiApp(runs_dir, demo=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        asked: list[tuple[str, dict[str, Any]]] = []
+        await until(pilot, lambda: app.ready)
+        monkeypatch.setattr(app.pane("prompt"), "load", lambda name, **wishes: asked.append((name, wishes)))
+        await until(pilot, lambda: "● running" in screen_text(app))
+        assert asked == []
+        run.events.write("end", 300, reason="finished", message="")
+        run.status("finished", 300)
+        run.let_go()
+        await until(pilot, lambda: bool(asked))
+        assert asked == [("lstm-stdlib-1", {"prompt": "def ", "go": True})]
+        assert app.current_pane == "prompt"
+
+
+class _Resolved:
+    def __init__(self, layers: list[tuple[str, dict[str, Any]]]) -> None:
+        assert layers[0][1]["corpus"]["source"] == "stdlib"
+        self.config = None
+
+
+async def test_nothing_there_offers_the_demo_and_the_form(
+    runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(
+            pilot, lambda: "Press d to train on the built-in corpus (about a minute)" in screen_text(app)
+        )
+        await until(pilot, lambda: "d Demo" in screen_text(app))
+        await pilot.press("n")
+        await until(pilot, lambda: "learning rate" in screen_text(app))
+        assert app.query_one(TrainPane)._mode == "form"
+
+
+async def test_ascii(make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any) -> None:
+    live(make_run)
+    app = RnnTuiApp(runs_dir, ascii=True)
+    async with app.run_test(size=(140, 45)) as pilot:
+        await until(pilot, lambda: "* running" in screen_text(app))
+        await pilot.pause(0.5)
+        lines = screen_text(app).splitlines()[:-1]  # the footer is Textual's
+        assert all(line.isascii() for line in lines), [line for line in lines if not line.isascii()]
+
+
+async def test_actions_from_the_palette(make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any) -> None:
+    live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "● running" in screen_text(app))
+        await pilot.press("4")
+        commands = {command.title: command.callback for command in app.get_system_commands(app.screen)}
+        commands["Train: Log y  (y)"]()
+        commands["Train: Zoom in  (+)"]()
+        assert app.current_pane == "train"
+        chart = app.query_one("#loss", Chart)
+        await until(pilot, lambda: chart.log_y and chart._window == (150.0, 300.0))
+
+
+@pytest.mark.parametrize("key", ["enter", "w", "P"])
+async def test_prompt_this_run(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        asked: list[str] = []
+        await until(pilot, lambda: app.ready)
+        monkeypatch.setattr(app.pane("prompt"), "load", lambda name, **_: asked.append(name))
+        await until(pilot, lambda: "● running" in screen_text(app))
+        await pilot.press(key)
+        await until(pilot, lambda: asked == ["lstm-stdlib-1"])
