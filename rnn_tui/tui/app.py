@@ -14,10 +14,8 @@ from rich.segment import Segments
 from textual._compositor import ChopsUpdate
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.driver import Driver as TextualDriver
 from textual.screen import Screen
-from textual.widget import MountError
 from textual.widgets import ContentSwitcher, Footer
 
 from rnn_tui.errors import UsageError
@@ -305,7 +303,9 @@ class RnnTuiApp(App[None]):
         return Driver
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        super()._display(screen, TightUpdate.of(renderable) if type(renderable) is ChopsUpdate else renderable)
+        super()._display(
+            screen, TightUpdate.of(renderable) if type(renderable) is ChopsUpdate else renderable
+        )
 
     def _repaint_all(self) -> None:
         """Paint everything; after `fg` the terminal is blank and Textual believes it is not."""
@@ -329,14 +329,16 @@ class RnnTuiApp(App[None]):
         write_memory(self._memory_path, self._memory)
 
     def _handle_exception(self, error: Exception) -> None:
-        # A pane that is still being built while the app leaves misses what was taken down already.
-        if self._running or not isinstance(error, NoMatches | MountError):
+        # What a pane that is still being built or filled misses while the app is being taken down harms nobody.
+        if self._running:
             super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """Textual's own shows the traceback with the values of all variables."""
+        if self._exit_renderables:  # what else breaks on the way down says nothing new
+            return
         error = self._exception or sys.exc_info()[1] or RuntimeError("unknown")
-        error = getattr(error, "error", error)  # a failed worker carries the real one
+        error = getattr(error, "error", error)
         report = crash.write_report(error, state_dir() / "crashes")
         panel = crash.panel(error, report)
         self._exit_renderables.append(Segments(list(self.console.render(panel, self.console.options))))

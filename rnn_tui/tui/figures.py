@@ -174,10 +174,9 @@ def notes(history: History, view: "RunView", rows: int, *, bad_lines: int = 0) -
     return lines[-rows:] if rows > 0 else []
 
 
-def rule(title: str, width: int, *, ascii: bool = False) -> Line:
-    """Return a heading with a line to the right edge."""
-    text = f.one_line(title, max(4, width - 4))
-    return ((f"{text} ", "muted"), (("-" if ascii else "─") * max(0, width - len(text) - 1), "open"))
+def rule(title: str, *, ascii: bool = False) -> Line:
+    """Return a heading with a line to the right edge, where `Lines` cuts it."""
+    return ((f"{f.one_line(title, 80)} ", "muted"), (("-" if ascii else "─") * 400, "open"))
 
 
 def tab_status(name: str, view: "RunView", history: History, *, ascii: bool = False) -> Line:

@@ -152,6 +152,7 @@ async def test_zoom_pan_and_read_out(make_run: MakeRun, runs_dir: Path, until: A
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "● running" in screen_text(app))
         chart = app.query_one("#loss", Chart)
+        await until(pilot, lambda: chart._picture is not None and chart.has_focus)
         await pilot.press("plus")
         assert chart._window == (150.0, 300.0)
         await pilot.press("left")
@@ -252,7 +253,9 @@ async def test_ascii(make_run: MakeRun, runs_dir: Path, until: Any, screen_text:
         assert all(line.isascii() for line in lines), [line for line in lines if not line.isascii()]
 
 
-async def test_actions_from_the_palette(make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any) -> None:
+async def test_actions_from_the_palette(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
     live(make_run)
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(100, 30)) as pilot:

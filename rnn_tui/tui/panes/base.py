@@ -24,7 +24,7 @@ class Pane(Vertical, can_focus=True):
 
     title: ClassVar[str]
     key: ClassVar[str]
-    default_focus: ClassVar[str] = ""
+    default_focus: str = ""
 
     DEFAULT_CSS = """
     Pane { height: 1fr; padding: 0 1; }

@@ -184,8 +184,7 @@ class Monitor(Vertical):
         self._draw_sample()
         log = self.query_one("#log", Lines)
         log.set_lines(figures.notes(history, view, log.size.height, bad_lines=self._bad_lines))
-        title = self.query_one("#log-title", Lines)
-        title.set_lines([figures.rule("notes", title.size.width, ascii=self._ascii)])
+        self.query_one("#log-title", Lines).set_lines([figures.rule("notes", ascii=self._ascii)])
 
     @property
     def is_on_screen(self) -> bool:
@@ -217,11 +216,10 @@ class Monitor(Vertical):
 
     def _draw_sample(self) -> None:
         newest = self.history.samples[-1] if self.history.samples else None
-        title = self.query_one("#sample-title", Lines)
         text = "sample"
         if newest is not None:
             text = f"sample at step {newest.step:,}, temperature {newest.temperature:.2g}"
-        title.set_lines([figures.rule(text, title.size.width, ascii=self._ascii)])
+        self.query_one("#sample-title", Lines).set_lines([figures.rule(text, ascii=self._ascii)])
         if newest is self._sample:
             return
         self._sample = newest

@@ -124,7 +124,7 @@ class RunsPane(Pane):
 
     SCOPED_CSS = False  # the classes for width and height are on the screen
     DEFAULT_CSS = """
-    RunsPane RunTable { height: auto; max-height: 100%; background: transparent; }
+    RunsPane RunTable { height: 1; max-height: 100%; background: transparent; }
     RunsPane.-comparing RunTable { max-height: 40%; }
     RunsPane #none { height: auto; padding: 1 2; }
     RunsPane #compare { height: 1fr; display: none; margin-top: 1; }
@@ -203,6 +203,7 @@ class RunsPane(Pane):
         table = self._table
         self.query_one("#none").display = not runs
         table.display = bool(runs)
+        table.styles.height = len(runs) + 1  # an automatic height is sometimes not laid out anew as rows come
         columns = fitting(self.content_size.width)
         names = [run.name for run in runs]
         self._marked = [name for name in self._marked if name in names]

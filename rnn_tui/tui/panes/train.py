@@ -115,6 +115,7 @@ class TrainPane(Pane):
 
     def _set_mode(self, mode: str) -> None:
         self._mode = mode
+        self.default_focus = "#loss" if mode == "monitor" else ""
         self.query_one("#nothing").display = mode == "nothing"
         self.monitor.display = mode == "monitor"
         for form in self.query(TrainForm):

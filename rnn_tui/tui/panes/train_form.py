@@ -1,6 +1,7 @@
 """The form that starts a run. Its rows come from the settings' own declarations and from the plugins' options."""
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ _PLUGIN = {
 }
 # A first run should end while one watches; without any budget the default is ten epochs.
 _FIRST_MINUTES = 3.0
+_SAY_SECONDS = 0.2
 
 
 def declarations() -> dict[str, "OptionInfo"]:
@@ -117,6 +119,7 @@ class TrainForm(Vertical):
         self._options_of: dict[str, str] = {}
         """Whose options are shown below the row of a plugin."""
         self._busy = False
+        self._said = 0.0
 
     # -- building -------------------------------------------------------------------------------------------------
 
@@ -296,6 +299,9 @@ class TrainForm(Vertical):
             self.app.call_from_thread(self._accepted, run.name)
 
     def _progress(self, what: str, done: int, total: int | None) -> None:
+        if time.monotonic() - self._said < _SAY_SECONDS:
+            return
+        self._said = time.monotonic()
         share = f" {100 * done // total} %" if total else f" {f.short(done)}"
         self.app.call_from_thread(self.say, f"{what}{share}")
 
