@@ -42,7 +42,7 @@ LOOK_AHEAD_SECONDS = 0.25
 _EMPTY = Content.assemble(
     ("No model yet\n\n", "bold"),
     "A run has a model after its first validation. Then it can be prompted here, also while it trains.\n\n",
-    ("2 ", "bold $accent"), "train one now\n",
+    ("alt+2", "bold $accent"), " train one now\n",
     ("f5", "bold $accent"), " choose a model file from somewhere else\n",
 )  # fmt: skip
 
@@ -99,6 +99,8 @@ class PromptPane(Pane):
         self._surprise = False
         self._look_ahead: Timer | None = None
         self._said = 0.0
+        # made here and not looked up: a completion may still be arriving while the app takes its widgets down
+        self.tail = TailView(id="prompt-tail")
 
     # -- layout ---------------------------------------------------------------------------------------------------
 
@@ -108,10 +110,9 @@ class PromptPane(Pane):
         yield ModelBar(self.shell.runs_dir)
         with Horizontal(id="prompt-body"):
             with Vertical():
-                tail = TailView(id="prompt-tail")
-                yield tail
+                yield self.tail
                 yield Static(_EMPTY, id="prompt-empty")
-                yield SurpriseLegend(tail, id="prompt-legend")
+                yield SurpriseLegend(self.tail, id="prompt-legend")
                 yield NextTokens(line=True, ascii=ascii, id="prompt-next")
             with VerticalScroll(id="prompt-side", can_focus=False):
                 yield SettingsPanel()
@@ -136,10 +137,6 @@ class PromptPane(Pane):
         # Whoever waits for the engine must not hear of its end: nothing is left to show it.
         self.workers.cancel_node(self)
         await self.session.client.close()
-
-    @property
-    def tail(self) -> TailView:
-        return self.query_one(TailView)
 
     @property
     def line(self) -> LineInput:
