@@ -56,6 +56,15 @@ class PluginError(RnnTuiError):
     exit_code = 8
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python says so by type, torch by the text of a RuntimeError (the CPU's allocator, CUDA
+    and MPS, cuBLAS and cuDNN each in their own words)."""
+    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the closest of `known`, or the empty string."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -11,7 +11,7 @@ from rnn_tui.cli.base import Command, json_option, runs_dir_option
 from rnn_tui.cli.complete import runs as complete_runs
 from rnn_tui.cli.launching import check_staying, follow, launch_and_stay, report, staying_options
 from rnn_tui.cli.output import count, emit, out
-from rnn_tui.errors import BusyError, InputError, UsageError, nearest
+from rnn_tui.errors import BusyError, DiskError, InputError, RnnTuiError, UsageError, nearest
 
 if TYPE_CHECKING:
     from rnn_tui.runs.events import Event
@@ -73,7 +73,7 @@ def stop(run: str, as_json: bool, runs_dir: Path) -> None:
 @json_option
 @runs_dir_option
 def set_(run: str, assignment: str, as_json: bool, runs_dir: Path) -> None:
-    """Change a setting of RUN while it trains: lr, the highest learning rate of its schedule."""
+    """Change a setting of RUN while it trains: lr, the rate of its next step; the schedule goes on from there."""
     key, equals, value = assignment.partition("=")
     if not equals or key != "lr":
         raise UsageError(f"set takes lr=VALUE, not {assignment!r}{nearest(key, ['lr']) if equals else ''}")
@@ -127,11 +127,43 @@ def request(
         raise BusyError(
             f"run {run.name} has not answered within {ANSWER_SECONDS:.0f} s; the request stays with it"
         )
-    if command == "stop":
+    if command == "checkpoint":
+        wait_for_checkpoint(run, answer)
+    elif command == "stop":
         wait_until(run, "end", lambda view: not view.alive)
+        if (seen := run_state(run)).state == "failed":
+            raise RnnTuiError(f"run {run.name} has ended, but not well: {seen.message}")
     elif command == "pause":  # so that a `resume` right after it finds what it expects
         wait_until(run, "pause", lambda view: view.state == "paused" or not view.alive)
     tell(run, command, done, answer, as_json=as_json)
+
+
+def wait_for_checkpoint(run: "RunFolder", answer: "Event") -> None:
+    """Wait until the checkpoint that a worker agreed to write is there.
+
+    Raises:
+        DiskError: when it could not be written.
+        InputError: when the worker died over it.
+        BusyError: when that is not known in time.
+    """
+    from rnn_tui.runs.events import EventReader
+    from rnn_tui.runs.status import run_state
+
+    reader = EventReader(run.events_path, tail=1 << 18)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < deadline:
+        alive = run_state(run).alive  # before the log is read, so that its last words are heard
+        for event in reader.poll():
+            if event.seq > answer.seq and event.kind == "checkpoint":
+                return
+            if event.seq > answer.seq and event.kind == "warning":  # what a worker says of a save that failed
+                raise DiskError(f"run {run.name}: {event.data.get('message')}")
+        if not alive:
+            raise InputError(
+                f"run {run.name} ended before it was written; rnn-tui runs show {run.name} tells how"
+            )
+        time.sleep(0.05)
+    raise BusyError(f"run {run.name} has not written it within {ANSWER_SECONDS:.0f} s; it may still do so")
 
 
 def wait_until(run: "RunFolder", what: str, reached: Callable[["RunView"], bool]) -> None:

@@ -6,9 +6,9 @@ import click
 
 from rnn_tui.cli.base import Command, Group, json_option
 from rnn_tui.cli.complete import corpora
-from rnn_tui.cli.following import perplexity
 from rnn_tui.cli.output import count, emit, figure, out, pairs, plain, progress_bar, say, size, table
 from rnn_tui.cli.settings import combine, settings_options
+from rnn_tui.tasks.metrics import perplexity
 from rnn_tui.training.config import Layer, resolve
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnn_tui.cli.base import Command, json_option, runs_dir_option
-from rnn_tui.cli.following import Figures, perplexity
+from rnn_tui.cli.following import Figures
 from rnn_tui.cli.launching import create_numbered, run_foreground, summary
 from rnn_tui.cli.output import emit, figure, out, say, table
 from rnn_tui.recipes import load_recipe
 from rnn_tui.safetext import safe_text
+from rnn_tui.tasks.metrics import perplexity
 
 if TYPE_CHECKING:
     from rnn_tui.runs.folder import RunFolder
@@ -36,11 +37,12 @@ def demo(minutes: float | None, as_json: bool, runs_dir: Path) -> None:
         from rnn_tui.tui.app import run_app
 
         raise click.exceptions.Exit(run_app(runs_dir, demo=True))
-    layers = [load_recipe("demo").layer]
+    recipe = load_recipe("demo")
+    layers = [recipe.layer]
     if minutes is not None:
         layers.append(("--minutes", {"budget": {"minutes": minutes}}))
     run = create_numbered(layers, "demo", runs_dir)
-    say(f"{run.name}: a small GRU reads the Python standard library, one character at a time")
+    say(f"{run.name}: {' '.join(recipe.about.partition('.')[0].split())}")
     figures, state = run_foreground(run, resume=False)
     if figures.exit_code:
         if as_json:
@@ -75,7 +77,7 @@ def compared(figures: Figures) -> dict[str, Any]:
         "unigram": figures.unigram,
         "trigram": figures.trigram,
     }
-    return {name: perplexity(loss) for name, loss in losses.items()}
+    return {name: None if loss is None else perplexity(loss) for name, loss in losses.items()}
 
 
 def show(run: "RunFolder", figures: Figures, text: str) -> None:

@@ -8,8 +8,8 @@ import click
 
 from rnn_tui.cli.base import Command, json_option, runs_dir_option
 from rnn_tui.cli.complete import corpora, models
-from rnn_tui.cli.following import perplexity
 from rnn_tui.cli.output import count, emit, figure, out, pairs, plain, progress_bar, say, table
+from rnn_tui.tasks.metrics import perplexity
 
 if TYPE_CHECKING:
     from rnn_tui.inference.evaluate import EvaluationReport
@@ -59,14 +59,14 @@ def evaluate(
     from dataclasses import replace
 
     from rnn_tui.corpus.sources import check_source
-    from rnn_tui.inference.evaluate import corpus_of_model, evaluate_corpus
+    from rnn_tui.inference.evaluate import corpus_settings, evaluate_corpus
     from rnn_tui.model.device import leave_one_core
     from rnn_tui.model.file import read_header
 
     text = None
     if corpus is not None:
         check_source(corpus)
-        text = replace(corpus_of_model(read_header(path), path), source=corpus, first_tokens=0)
+        text = replace(corpus_settings(read_header(path), path), source=corpus, first_tokens=0)
     leave_one_core()
     chosen = split or ("all" if corpus is not None else "validation")
     with progress_bar() as progress:
@@ -91,7 +91,8 @@ def show(report: "EvaluationReport") -> None:
     rows = [("this model", report.loss)]
     if report.baselines:
         rows += [(name, float(loss)) for name, loss in plain(report.baselines).items()]
-    per_char, per_byte = report.bpc / max(report.loss, 1e-12), report.bpb / max(report.loss, 1e-12)
+    # as `EvaluationReport` has it: the first token, which is not predicted, is charged the mean
+    bits = (report.tokens + 1) / math.log(2)
     table(
         ["", "nats/token>", "perplexity>", "bits/character>", "bits/byte>"],
         [
@@ -99,8 +100,8 @@ def show(report: "EvaluationReport") -> None:
                 name,
                 figure(loss),
                 figure(perplexity(loss), 2),
-                figure(loss * per_char),
-                figure(loss * per_byte),
+                figure(loss * bits / report.chars),
+                figure(loss * bits / report.bytes),
             )
             for name, loss in rows
             if not math.isnan(loss) or name == "this model"

@@ -1,6 +1,5 @@
 """Following a run: from its events to figures, and from those to a bar on a terminal or lines in a log."""
 
-import math
 import os
 import sys
 import time
@@ -203,10 +202,3 @@ def show_events(events: Iterable["Event"], shown: View, figures: Figures, *, sin
             figures.take(event)
             if event.time >= since:
                 shown.show(event, figures)
-
-
-def perplexity(nats: float | None) -> float | None:
-    """exp of a loss; infinity where that overflows."""
-    if nats is None:
-        return None
-    return math.exp(nats) if nats < 709 else math.inf if nats > 0 else math.nan

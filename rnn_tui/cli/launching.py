@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnn_tui.cli.following import Figures, perplexity, show_events, view
+from rnn_tui.cli.following import Figures, show_events, view
 from rnn_tui.cli.output import count, duration, emit, figure, out, pairs, progress_bar, say
 from rnn_tui.cli.settings import combine
-from rnn_tui.errors import BusyError, InputError, PluginError, UsageError
+from rnn_tui.errors import BusyError, DiskError, InputError, PluginError, UsageError
+from rnn_tui.tasks.metrics import perplexity
 
 if TYPE_CHECKING:
     from rnn_tui.runs.folder import RunFolder
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 STATES = {"early-stop": "finished", "preempted": "stopped"}
 """Reasons of an end that are no names of states."""
-REFUSALS = (UsageError.exit_code, InputError.exit_code, PluginError.exit_code)
+REFUSALS = (UsageError.exit_code, InputError.exit_code, DiskError.exit_code, PluginError.exit_code)
 """A run that could not begin for such a reason holds nothing worth keeping."""
 
 
@@ -126,6 +127,8 @@ def conclude(run: "RunFolder", figures: Figures) -> tuple[Figures, str]:
     seen = run_state(run)
     figures.exit_code = figures.exit_code or 1
     what = seen.message or "its worker died without a word"
+    if figures.exit_code == DiskError.exit_code:  # not even its log could be written
+        what = f"its worker could not write to {run.path}; free some room there"
     say(
         f"rnn-tui: error: run {run.name}: {what}; {run.log_path} may say more; rnn-tui resume {run.name} goes on"
     )
@@ -179,7 +182,7 @@ def summary(run: "RunFolder", figures: Figures, state: str) -> dict[str, Any]:
         "validation_loss": figures.validation_loss,
         "best_loss": figures.best_loss,
         "best_step": figures.best_step,
-        "perplexity": perplexity(loss),
+        "perplexity": None if loss is None else perplexity(loss),
         "tokens_per_second": figures.tokens_per_second,
         "parameters": figures.parameters,
         "exit_code": figures.exit_code,

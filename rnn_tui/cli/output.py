@@ -82,22 +82,36 @@ def console(stream: TextIO) -> "Console":
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write a table to standard output. A column named with a trailing `>` is flushed right."""
+    """Write a table to standard output. The first column says what a row is; the others fold before it does.
+
+    A column named with a trailing `>` is flushed right, and one with a `?` before that is left out, the last first,
+    where the terminal is too narrow for all.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    to = console(sys.stdout)
     drawn = Table(
         box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns)
     )
-    for name in columns:
-        right = name.endswith(">")
+    names = [column.rstrip("?>") for column in columns]
+    cells = [[safe_text("" if cell is None else cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
+    kept = list(range(len(columns)))
+    for index in reversed(range(len(columns))):
+        if "?" in columns[index] and sum(widths[i] + 2 for i in kept) - 2 > to.width:
+            kept.remove(index)
+    for index in kept:
+        right = columns[index].endswith(">")
         drawn.add_column(
-            name.rstrip(">"), justify="right" if right else "left", no_wrap=right, overflow="fold"
+            names[index],
+            justify="right" if right else "left",
+            no_wrap=right or (index == 0 and widths[0] <= to.width // 2),
+            overflow="fold",
         )
-    for row in rows:
-        cells = [safe_text("" if cell is None else cell) for cell in row]
-        drawn.add_row(*[Text(cell, style=STATE_STYLES.get(cell, "")) for cell in cells])
-    to = console(sys.stdout)
+    for row in cells:
+        drawn.add_row(*[Text(row[i], style=STATE_STYLES.get(row[i], "")) for i in kept])
     with to.capture() as captured:
         to.print(drawn)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))

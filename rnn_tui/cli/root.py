@@ -13,7 +13,7 @@ import click
 
 from rnn_tui import __version__
 from rnn_tui.cli.base import Entry, LazyGroup, runs_dir_option
-from rnn_tui.errors import RnnTuiError, UsageError
+from rnn_tui.errors import RnnTuiError, UsageError, is_out_of_memory
 from rnn_tui.safetext import safe_text
 
 START, STEER, USE, LOOK = "Begin", "Runs", "Models and corpora", "This installation"
@@ -132,6 +132,9 @@ def explain(error: Exception) -> tuple[str, int]:
     """Return the one line that tells of `error`, and the exit code."""
     if isinstance(error, RnnTuiError):
         return safe_text(error), error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and error.ctx:
+        known = ", ".join(error.ctx.command.list_commands(error.ctx))  # type: ignore[attr-defined]
+        return f"{error.ctx.command_path} takes a command: {known}", error.exit_code
     if isinstance(error, click.ClickException):
         message = safe_text(error.format_message()).rstrip(".")
         context = getattr(error, "ctx", None)
@@ -139,7 +142,7 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{message}{'' if message.endswith('?') else ';'} see {path} --help", error.exit_code
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return safe_text(f"no space left on the disk: {error}; free some and try again"), 5
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "out of memory; close other programs, or take a smaller model or corpus", 7
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return safe_text(f"unexpected {what}; run again with --debug for a traceback"), 1

@@ -43,14 +43,14 @@ def list_(as_json: bool, runs_dir: Path) -> None:
         [
             "run",
             "state",
-            "architecture",
-            "tokenizer",
+            "architecture?",
+            "tokenizer?",
             "corpus",
             "step>",
-            "loss>",
+            "loss?>",
             "validation>",
-            "best>",
-            "size>",
+            "best?>",
+            "size?>",
         ],
         [
             (

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rnn_tui.errors import InputError, OutOfMemoryError, RnnTuiError, UsageError
+from rnn_tui.errors import InputError, OutOfMemoryError, RnnTuiError, UsageError, is_out_of_memory
 from rnn_tui.files import write_all
 from rnn_tui.inference.requests import Forget, Generate, Inbox, Load, Next, Refused, Request
 from rnn_tui.runs.process import die_with_parent
@@ -228,8 +228,7 @@ def explain(error: Exception) -> RnnTuiError:
     """Turn any exception into one with a sentence and an exit code."""
     if isinstance(error, RnnTuiError):
         return error
-    # torch raises RuntimeError on the CPU and OutOfMemoryError, a subclass of it, on devices
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):
+    if is_out_of_memory(error):
         return OutOfMemoryError(
             f"not enough memory for this; use a smaller model or another device ({one_line(error)})"
         )

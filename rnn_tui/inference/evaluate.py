@@ -23,7 +23,8 @@ from rnn_tui.corpus.snapshot import Progress
 from rnn_tui.errors import InputError, RnnTuiError
 from rnn_tui.model.file import BadModelFile, ModelFile, load_model
 from rnn_tui.plugin.tokenizer import Tokenizer
-from rnn_tui.tasks.next_token import evaluate, perplexity
+from rnn_tui.tasks.metrics import perplexity
+from rnn_tui.tasks.next_token import evaluate
 
 WHOLE = "all"
 """The name of the split that is the whole text."""
@@ -66,19 +67,28 @@ class EvaluationReport:
     notes: tuple[str, ...]
 
 
+def corpus_settings(header: ModelFile, path: Path) -> CorpusConfig:
+    """Return the settings of the corpus that a model was trained on, as they stand in its file.
+
+    Raises:
+        BadModelFile: when the file states none.
+    """
+    try:
+        return msgspec.convert(header.config["corpus"], CorpusConfig)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise BadModelFile(f"{path}: its corpus settings cannot be read: {error}") from None
+
+
 def corpus_of_model(header: ModelFile, path: Path) -> CorpusConfig:
-    """Return the settings of the corpus that a model was trained on.
+    """Return `corpus_settings` with a source that can be read.
 
     Standard input, which cannot be read again, is found as the copy in the run's folder.
 
     Raises:
         InputError: when that copy is not there.
-        BadModelFile: when the file states no corpus.
+        BadModelFile: as `corpus_settings`.
     """
-    try:
-        config = msgspec.convert(header.config["corpus"], CorpusConfig)
-    except (KeyError, msgspec.ValidationError) as error:
-        raise BadModelFile(f"{path}: its corpus settings cannot be read: {error}") from None
+    config = corpus_settings(header, path)
     if config.source != "-":
         return config
     # the file lies in the run's folder or in a checkpoint two folders below it
@@ -104,7 +114,7 @@ def evaluate_corpus(
     Args:
         path: the model file.
         corpus: None takes the one that the model was trained on; its validation split then gives the figure that
-            training reported for that step.
+            training reported for that step, unless `watch.validation_tokens` had it read the beginning only.
         split: `train`, `validation`, `test`, or `all` for the whole text.
         lanes: None takes as many as validation in training; 1 is the strict stream.
         progress: as in `rnn_tui.corpus.snapshot`, and then "evaluating" with tokens done and in all.
@@ -113,11 +123,11 @@ def evaluate_corpus(
         RnnTuiError: for a bad model file, corpus or split.
     """
     model, tokenizer, header = load_model(path, device=device)
-    corpus = corpus or corpus_of_model(header, path)
+    chosen = corpus or corpus_of_model(header, path)
     name = split
     if split == WHOLE:
-        corpus, name = replace(corpus, validation=0.0, test=0.0), "train"
-    prepared = prepare_with(corpus, tokenizer, progress=progress)
+        chosen, name = replace(chosen, validation=0.0, test=0.0), "train"
+    prepared = prepare_with(chosen, tokenizer, progress=progress)
     part = prepared.split(name)
     ids = part.ids()
 
@@ -136,9 +146,15 @@ def evaluate_corpus(
             f"{part.unknown:,} of {part.tokens:,} tokens are unknown to the model and count as one symbol, which makes "
             "its figures look better than they are"
         )
+    limit = _validation_limit(header)
+    if corpus is None and split == "validation" and 0 < limit < result.tokens:
+        notes.append(
+            f"training validates on the first {limit:,} tokens of this split (watch.validation_tokens); this is the "
+            "figure of all of it"
+        )
     simple = None
     try:
-        train = _training_ids(header, path, tokenizer, prepared, corpus)
+        train = _training_ids(header, path, tokenizer, prepared, chosen)
         simple = baselines(train, ids, tokenizer.vocab_size)
     except RnnTuiError as error:
         notes.append(f"no baselines: the corpus the model was trained on cannot be read: {error}")
@@ -164,6 +180,13 @@ def evaluate_corpus(
         tokens_per_second=result.tokens / max(seconds, 1e-9),
         notes=tuple(notes),
     )
+
+
+def _validation_limit(header: ModelFile) -> int:
+    """Return `watch.validation_tokens` of the model's run; 0 where there is none."""
+    watch = header.config.get("watch")
+    limit = watch.get("validation_tokens") if isinstance(watch, dict) else None
+    return limit if isinstance(limit, int) else 0
 
 
 def _training_ids(

@@ -6,6 +6,7 @@ from pathlib import Path
 from rnn_tui.errors import InputError, nearest
 from rnn_tui.runs.folder import find_run
 from rnn_tui.runs.layout import RunFolder
+from rnn_tui.runs.status import ENDED, run_state
 
 
 def resolve_target(target: str, runs_dir: Path) -> Path:
@@ -44,6 +45,10 @@ def model_of(run: RunFolder) -> Path:
     step = run.newest_checkpoint_step()
     if step is not None:
         return run.checkpoints / f"step-{step:08d}" / "model.safetensors"
+    view = run_state(run)
+    if view.state in ENDED:
+        why = f": {view.message}" if view.message else ""
+        raise InputError(f"run {run.name} has no model and is {view.state}{why}")
     raise InputError(
         f"run {run.name} has no model yet; wait for its first validation or ask for one with "
         f"rnn-tui checkpoint {run.name}"

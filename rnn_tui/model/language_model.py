@@ -145,6 +145,6 @@ def build_model(plugin: type, options: dict[str, Any], config: ModelConfig, voca
             for parameter in model.parameters():
                 if parameter.dim() > 1:
                     parameter.normal_(0.0, config.init_std)
-                else:
+                elif not bool((parameter == 1).all()):  # a vector of ones is a gain, which must not vanish
                     parameter.zero_()
     return model

@@ -1,30 +1,12 @@
 """Nested states, handled by one rule: dimension 0 of every leaf is the batch."""
 
-from collections.abc import Callable, Iterator
-
 import torch
 from torch import Tensor
 
 from rnn_tui.plugin.core import State
+from rnn_tui.plugin.state import leaves, map_state
 
-
-def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:
-    """Apply `function` to the leaves of one or several states of equal structure."""
-    if isinstance(state, Tensor):
-        return function(state, *others)
-    if isinstance(state, dict):
-        return {key: map_state(function, value, *(o[key] for o in others)) for key, value in state.items()}
-    parts = [map_state(function, *leaves) for leaves in zip(state, *others, strict=True)]
-    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
-
-
-def leaves(state: State) -> Iterator[Tensor]:
-    """Yield the tensors of a state in a fixed order: position in tuples, insertion order in dicts."""
-    if isinstance(state, Tensor):
-        yield state
-    else:
-        for part in state.values() if isinstance(state, dict) else state:
-            yield from leaves(part)
+__all__ = ["clone", "detach", "leaves", "map_state", "unflatten", "where_reset"]
 
 
 def detach(state: State) -> State:

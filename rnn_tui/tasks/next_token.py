@@ -59,11 +59,6 @@ class Evaluation:
         return self.nats / self.tokens if self.tokens else math.nan
 
 
-def perplexity(nats_per_token: float) -> float:
-    """exp of the loss; infinity where that overflows."""
-    return math.exp(nats_per_token) if nats_per_token < 709 else math.inf if nats_per_token > 0 else math.nan
-
-
 def default_lanes(tokens: int) -> int:
     """How many lanes `evaluate` reads a stream in: at least 1,024 tokens each, at most 64."""
     return min(64, max(1, tokens // 1024))

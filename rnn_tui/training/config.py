@@ -15,6 +15,7 @@ from msgspec import Meta
 from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.errors import InputError, UsageError, nearest
 from rnn_tui.model.config import ModelConfig
+from rnn_tui.plugin.options import option_infos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,7 @@ class RunConfig:
 
 
 Layer = tuple[str, Mapping[str, Any]]
-"""A name for messages (`"--lr"`, `"RNN_TUI_LR"`, a file's path) and nested settings: section → key → value."""
+"""A name for messages (`"--lr"`, `"RNN_TUI_OPTIM_LR"`, a file's path) and nested settings: section → key → value."""
 
 
 @dataclass(frozen=True)
@@ -198,13 +199,23 @@ def resolve(layers: Sequence[Layer]) -> Resolved:
                 one: dict[str, Any] = {key: value}
                 try:
                     msgspec.convert(one, known[section])
-                except msgspec.ValidationError as error:
-                    raise UsageError(
-                        f"{origin}: {section}.{key}: {str(error).split(' - at')[0]}, not {value!r}"
-                    ) from None
+                except msgspec.ValidationError:
+                    wanted = _wanted(known[section], key, value)
+                    raise UsageError(f"{origin}: {section}.{key} must be {wanted}") from None
                 merged[section][key] = value
                 origins[f"{section}.{key}"] = origin
     return Resolved(check(msgspec.convert(merged, RunConfig)), origins)
+
+
+def _wanted(section: type, key: str, value: Any) -> str:
+    """Say what the setting `key` takes, and that `value` is not it."""
+    info = next((info for info in option_infos(section) if info.name == key), None)
+    if info is None:  # the options of a plugin
+        return f"a table, not {value!r}"
+    words = value if isinstance(value, list | tuple) else [value]
+    wrong = next((word for word in words if word not in info.choices), None)
+    near = nearest(wrong, info.choices) if isinstance(wrong, str) else ""
+    return f"{info.expected()}, not {value!r}{near}"
 
 
 def check(config: RunConfig) -> RunConfig:
@@ -213,15 +224,14 @@ def check(config: RunConfig) -> RunConfig:
     Raises:
         UsageError: naming the two that do not.
     """
-    data, corpus = config.data, config.corpus
+    data, corpus, optim, model = config.data, config.corpus, config.optim, config.model
     if data.seq_len_min > data.seq_len:
         raise UsageError(f"data.seq_len_min {data.seq_len_min} is larger than data.seq_len {data.seq_len}")
     if corpus.validation + corpus.test >= 1:
         raise UsageError(
             "corpus.validation and corpus.test leave nothing to train on; they must add up to less than 1"
         )
-    needs_validation = config.budget.patience or config.optim.schedule == "plateau"
-    if needs_validation and not corpus.validation:
+    if needs_validation(config) and not corpus.validation:
         raise UsageError(
             "budget.patience and the plateau schedule need a validation split; set corpus.validation"
         )
@@ -229,7 +239,19 @@ def check(config: RunConfig) -> RunConfig:
         raise UsageError("--exact needs a budget in steps or epochs: minutes differ from run to run")
     if config.runtime.precision == "tf32" and config.runtime.device in ("cpu", "mps"):
         raise UsageError(f"precision tf32 exists on cuda only, not on {config.runtime.device}")
+    if optim.amsgrad and optim.optimizer not in ("adam", "adamw"):
+        raise UsageError(f"optim.amsgrad exists for adam and adamw, not for {optim.optimizer}")
+    if optim.momentum and optim.optimizer not in ("sgd", "rmsprop"):
+        raise UsageError(f"optim.momentum exists for sgd and rmsprop, not for {optim.optimizer}")
+    if model.encoder == "one-hot" and (model.tie_weights or model.embedding_size):
+        setting = "tie_weights" if model.tie_weights else "embedding_size"
+        raise UsageError(f"model.{setting} needs an embedding; set model.encoder to 'embedding'")
     return config
+
+
+def needs_validation(config: RunConfig) -> bool:
+    """Whether training acts on the loss of the validation split."""
+    return config.budget.patience > 0 or config.optim.schedule == "plateau"
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:

@@ -6,11 +6,23 @@ from typing import Any
 from rnn_tui.errors import DiskError
 from rnn_tui.runs.events import EventWriter
 from rnn_tui.runs.layout import RunFolder
-from rnn_tui.runs.status import my_status, write_status
+from rnn_tui.runs.status import Status, my_status, read_status, write_status
 from rnn_tui.training.loop import Trainer
 
 STATUS_SECONDS = 0.5
 """How often status.json is replaced; a dead worker is seen by its lock, not by a late heartbeat."""
+
+FIGURES = (
+    "step",
+    "total_steps",
+    "epoch",
+    "elapsed",
+    "train_loss",
+    "validation_loss",
+    "best_loss",
+    "best_step",
+)
+"""What the status says of the training done; it stands until the next attempt has figures of its own."""
 
 
 class RunJournal:
@@ -19,7 +31,12 @@ class RunJournal:
     def __init__(self, run: RunFolder, attempt: int) -> None:
         self.run = run
         self.writer = EventWriter(run.events_path, attempt)
+        earlier = read_status(run)
         self._status = my_status("starting", attempt=attempt)
+        if earlier is not None:
+            # an attempt that cannot begin, for want of its corpus say, takes none of it back
+            for name in FIGURES:
+                setattr(self._status, name, getattr(earlier, name))
         self._written = 0.0
         self._failed = False
 
@@ -36,13 +53,7 @@ class RunJournal:
         status = self._status
         status.state, status.time = state, time.time()
         status.heartbeat += 1
-        if trainer is not None:
-            progress = trainer.progress
-            status.step, status.total_steps, status.epoch = progress.step, trainer.total_steps, trainer.epochs
-            status.elapsed, status.eta = progress.elapsed, trainer.eta
-            status.train_loss, status.validation_loss = progress.train_loss, progress.validation_loss
-            status.best_loss, status.best_step = progress.best_loss, progress.best_step
-            status.tokens_per_second = trainer.tokens_per_second
+        self.figures(trainer)
         status.message = message or self.writer.fault  # the disk's, when the log can't be written
         try:
             write_status(self.run, status)
@@ -51,6 +62,18 @@ class RunJournal:
             if not self._failed:  # once for each fault: the ring that holds events meanwhile is bounded
                 self.event("warning", status.step, message=str(error))
             self._failed = True
+
+    def figures(self, trainer: Trainer | None) -> Status:
+        """Return the status with the trainer's figures; without a trainer, those of the attempt before."""
+        status = self._status
+        if trainer is not None:
+            progress = trainer.progress
+            status.step, status.total_steps, status.epoch = progress.step, trainer.total_steps, trainer.epochs
+            status.elapsed, status.eta = progress.elapsed, trainer.eta
+            status.train_loss, status.validation_loss = progress.train_loss, progress.validation_loss
+            status.best_loss, status.best_step = progress.best_loss, progress.best_step
+            status.tokens_per_second = trainer.tokens_per_second
+        return status
 
     def close(self) -> None:
         """Flush the log."""

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from rnn_tui import __version__
 from rnn_tui.corpus.prepare import PreparedCorpus, prepare
 from rnn_tui.corpus.snapshot import Progress
 from rnn_tui.corpus.sources import check_source
-from rnn_tui.errors import BusyError, RnnTuiError
+from rnn_tui.errors import BusyError, InputError, RnnTuiError
 from rnn_tui.plugin.describe import check_options
 from rnn_tui.plugin.options import make_options
 from rnn_tui.plugin.registry import load_plugin, plugin_record
@@ -22,7 +24,7 @@ from rnn_tui.runs.folder import RunFolder, check_name, create_run, is_run, remov
 from rnn_tui.runs.status import run_state
 from rnn_tui.runs.supervisor import start_worker
 from rnn_tui.tasks.windows import plan_epoch
-from rnn_tui.training.config import Layer, Resolved, RunConfig, resolve, to_dict
+from rnn_tui.training.config import Layer, Resolved, RunConfig, needs_validation, resolve, to_dict
 
 
 def prepare_run_config(layers: Sequence[Layer]) -> Resolved:
@@ -63,7 +65,8 @@ def prepare_corpus(
         keep_in: The run folder, where standard input is kept so that the run can be resumed.
 
     Raises:
-        InputError: for an unusable text, or one too short for the batch; says what to change.
+        InputError: for an unusable text, one of a single token, or one too short for the batch; says what to
+            change.
     """
     tokenizer = load_plugin("tokenizer", config.tokenizer.name)
     options: Any = make_options(
@@ -72,8 +75,25 @@ def prepare_corpus(
         owner=f"tokenizer {config.tokenizer.name}",
     )
     prepared = prepare(config.corpus, tokenizer, options, progress=progress, keep_in=keep_in)
-    check_plan(config, prepared.splits["train"].tokens)
+    train = prepared.splits["train"]
+    check_plan(config, train.tokens)
+    if only_one_token(train.ids()):
+        raise InputError(
+            f"{prepared.name}: the training split is one token over and over, so there is nothing to learn; give a "
+            "text with more than one symbol"
+        )
+    if needs_validation(config) and "validation" not in prepared.splits:
+        raise InputError(
+            f"{prepared.name}: fewer than 2 tokens are held out, and budget.patience and the plateau schedule need a "
+            "validation split; set a larger corpus.validation"
+        )
     return prepared
+
+
+def only_one_token(ids: NDArray[Any]) -> bool:
+    """Whether all of `ids` are the same; reads no further than the piece in which two differ."""
+    piece = 1 << 20
+    return all((ids[begin : begin + piece] == ids[0]).all() for begin in range(0, len(ids), piece))
 
 
 def check_plan(config: RunConfig, tokens: int) -> None:
@@ -139,7 +159,8 @@ def _clear_unstarted(runs_dir: Path, name: str) -> None:
     if not is_run(run.path):
         return
     view = run_state(run)
-    if view.state == "failed" and view.status is not None and view.status.step == 0:
+    trained = (view.status.step if view.status else 0) or run.newest_checkpoint_step()
+    if view.state == "failed" and not trained:
         remove_run(run)
     else:
         raise BusyError(

@@ -20,7 +20,8 @@ from rnn_tui.errors import DiskError
 from rnn_tui.model.language_model import LanguageModel
 from rnn_tui.model.state import detach
 from rnn_tui.plugin.core import State
-from rnn_tui.tasks.next_token import evaluate, perplexity, sequence_loss
+from rnn_tui.tasks.metrics import perplexity
+from rnn_tui.tasks.next_token import evaluate, sequence_loss
 from rnn_tui.tasks.windows import Plan, plan_epoch
 from rnn_tui.training.config import RunConfig
 from rnn_tui.training.optim import clip_gradients, set_rate
@@ -51,16 +52,17 @@ class Progress:
     stale: int = 0
     skipped: int = 0
     # since the last point of the curve
-    loss_sum: float = 0.0
+    loss_sum: float = 0.0  # nats
+    predicted: int = 0  # tokens that these nats are the loss of
     norm_sum: float = 0.0
     clipped: int = 0
-    summed: int = 0
+    summed: int = 0  # updates
     applied: list[str] = field(default_factory=list)  # ids of the commands that took effect, the newest 100
 
 
 @dataclass(frozen=True)
 class Data:
-    """The splits as ids, and what relates tokens to characters and bytes."""
+    """The splits as ids, the validation split as far as it is read, and what relates tokens to characters and bytes."""
 
     train: npt.NDArray[Any]
     validation: npt.NDArray[Any] | None
@@ -140,6 +142,7 @@ class Trainer:
         self.plan = self._plan(progress.epoch)
         self.total_steps = planned_steps(config, len(self._plan(0)))  # epochs differ a little in length
         self.tokens_per_second = 0.0
+        self._sampled_at = -1
         self._paused = False
         self._stop: Ending | None = None
         self._disk_failures = 0
@@ -188,11 +191,15 @@ class Trainer:
         if ending.reason in ("finished", "early-stop"):
             if self.progress.validated_at != self.progress.step:
                 self.validate()
+            if self._sampled_at != self.progress.step:
                 self._sample()
             self._log()
-            self._save("end")
-        elif ending.reason != "diverged":
-            self._save("stop")
+        if ending.reason != "diverged":
+            fault = self._save("end" if ending.reason in ("finished", "early-stop") else "stop")
+            if (
+                fault is not None
+            ):  # the run is not what it was to be: it can be resumed from an earlier checkpoint
+                return Ending("failed", str(fault), fault.exit_code)
         return ending
 
     def _complete(self) -> Ending | None:
@@ -233,6 +240,7 @@ class Trainer:
 
     def _update(self) -> Ending | None:
         progress, optim = self.progress, self.config.optim
+        length = int(self.plan.lengths[progress.window])
         loss, state = self.loss(progress.window, self.state)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -244,7 +252,9 @@ class Trainer:
             self.optimizer.step()
             self.state = detach(state)
             progress.skipped = 0
-            progress.loss_sum += value
+            predicted = self.config.data.batch_size * (length if self.config.data.loss_on == "all" else 1)
+            progress.loss_sum += value * predicted
+            progress.predicted += predicted
             progress.norm_sum += norm
             progress.clipped += clipped
             progress.summed += 1
@@ -271,7 +281,7 @@ class Trainer:
                 f"(loss {value}, gradient norm {norm}); this update was left out",
             )
         progress.step += 1
-        progress.tokens += int(self.plan.lengths[progress.window]) * self.config.data.batch_size
+        progress.tokens += length * self.config.data.batch_size
         progress.window += 1
         if progress.window == len(self.plan):
             progress.epoch, progress.window = progress.epoch + 1, 0
@@ -327,7 +337,7 @@ class Trainer:
         if now > then:
             self.tokens_per_second = (progress.tokens - tokens) / (now - then)
         self._logged = (now, progress.tokens)
-        progress.train_loss = progress.loss_sum / progress.summed
+        progress.train_loss = progress.loss_sum / progress.predicted
         self.journal.event(
             "train",
             progress.step,
@@ -342,7 +352,7 @@ class Trainer:
             eta=self.eta,
         )
         progress.loss_sum = progress.norm_sum = 0.0
-        progress.clipped = progress.summed = 0
+        progress.clipped = progress.summed = progress.predicted = 0
 
     def validate(self) -> bool:
         """Measure the validation split, write the event, and return whether it is the best so far."""
@@ -351,8 +361,6 @@ class Trainer:
             return False
         progress, optim = self.progress, self.config.optim
         begin = time.monotonic()
-        if limit := self.config.watch.validation_tokens:
-            ids = ids[: limit + 1]
         result = evaluate(self.model, ids)
         loss = result.mean
         best = math.isfinite(loss) and (progress.best_loss is None or loss < progress.best_loss)
@@ -388,6 +396,7 @@ class Trainer:
         if self.sample is None or not watch.sample_length:
             return
         begin = time.monotonic()
+        self._sampled_at = self.progress.step
         self.journal.event(
             "sample",
             self.progress.step,
@@ -402,11 +411,14 @@ class Trainer:
         then, tokens = self._logged
         self._logged = (then + time.monotonic() - begin, tokens)
 
-    def _save(self, reason: str) -> None:
+    def _save(self, reason: str) -> DiskError | None:
+        """Write a checkpoint; return what hindered it. A full disk in between is no reason to end the run."""
+        fault = None
         begin = self._saved_at = time.monotonic()
         try:
             self.save(self, reason)
         except DiskError as error:
+            fault = error
             self._disk_failures += 1
             self.journal.event("warning", self.progress.step, message=str(error))
             if self._disk_failures >= DISK_FAILURES_BEFORE_PAUSE and self._stop is None:
@@ -414,6 +426,7 @@ class Trainer:
         else:
             self._disk_failures = 0
         self._off_the_clock(begin)
+        return fault
 
     # -- obeying ------------------------------------------------------------------------------------------------
 
@@ -478,14 +491,13 @@ class Trainer:
             )
 
     def set_rate_now(self, rate: float) -> None:
-        """Make `rate` the learning rate of the next update; the schedule falls from there as it would have."""
+        """Make `rate` the learning rate of the next update, or during the warm-up its end; the schedule falls from
+        there as it would have."""
         progress, optim = self.progress, self.config.optim
-        if progress.step < optim.warmup_steps:
-            progress.base_lr = rate
-        else:
-            progress.base_lr = rate / factor(
-                optim, step=progress.step, progress=self.used, plateau=progress.plateau
-            )
+        scale = factor(optim, step=progress.step, progress=self.used, plateau=progress.plateau)
+        if progress.step < optim.warmup_steps or not scale:  # a schedule without a floor ends at 0
+            scale = 1.0
+        progress.base_lr = rate / scale
 
 
 def planned_steps(config: RunConfig, steps_per_epoch: int) -> int | None:

@@ -1,6 +1,5 @@
 """From a run folder to a trainer that is ready for its next update."""
 
-import contextlib
 import os
 import shutil
 import time
@@ -37,6 +36,7 @@ from rnn_tui.training.setup import (
     Pace,
     choose_pace,
     device_name,
+    refuse_inexact_kernels,
     seed_everything,
     set_precision,
     warm_up_math,
@@ -54,7 +54,9 @@ def open_session(
     """
     warm_up_math()  # before plugins and seeds: see there
     device = pick_device(config.runtime.device)
-    set_precision(config.runtime.precision)
+    set_precision(config.runtime.precision, device)
+    if config.runtime.exact:
+        refuse_inexact_kernels(device)
     corpus = prepare_corpus(
         config,
         progress=lambda *_: journal.status("starting", None),
@@ -73,9 +75,10 @@ def open_session(
     model = build_model(architecture, options, config.model, corpus.tokenizer.vocab_size).to(device).train()
     optimizer = build_optimizer(config.optim, model.parameters())
     train, validation = corpus.splits["train"], corpus.splits.get("validation")
+    limit = config.watch.validation_tokens
     data = Data(
         train.ids(),
-        validation.ids() if validation else None,
+        validation.ids()[: limit + 1 if limit else None] if validation else None,
         chars_per_token=(validation or train).chars / max(1, (validation or train).tokens),
         bytes_per_token=(validation or train).bytes / max(1, (validation or train).tokens),
     )
@@ -118,10 +121,6 @@ def open_session(
         progress, pace = read_progress(values)
         torch.set_num_threads(pace.threads)
         trainer = trainer_for(progress, pace, _journalled(run, progress))
-        if trainer.used >= 1:
-            raise UsageError(
-                f"run {run.name} is complete: its budget is used; start a new run to train longer"
-            )
         _compare(found.manifest.get("environment", {}), environment(trainer), config, journal, progress.step)
         _announce(journal, "resume", trainer, corpus, from_step=progress.step)
         restore(trainer, tensors, values)
@@ -145,8 +144,7 @@ def _timed_pace(trainer: Trainer) -> Pace:
         trainer.model.device,
         step,
         tokens_per_step=data.batch_size * float(trainer.plan.lengths[0]),
-        validation_tokens=trainer.config.watch.validation_tokens
-        or (0 if validation is None else len(validation)),
+        validation_tokens=0 if validation is None else len(validation),
         total_steps=trainer.total_steps,
     )
 
@@ -272,7 +270,7 @@ def save(run: RunFolder, trainer: Trainer, corpus: PreparedCorpus, journal: RunJ
         run_id=run.name,
         environment=environment(trainer),
     )
-    best = progress.best_step == progress.step
+    best = progress.best_step in (progress.step, None)  # before the first validation the newest is the best
     if best or trainer.data.validation is None or not run.model_path.exists():
         publish(saved.model_path, run.model_path)
     checkpoints.prune(run.checkpoints, keep=trainer.config.checkpoint.keep, best_step=progress.best_step)
@@ -294,8 +292,9 @@ def publish(model: Path, target: Path) -> None:
         try:
             os.link(model, temporary)
         except OSError:  # a file system without hard links
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(model, temporary)
+            shutil.copyfile(model, temporary)
+            with temporary.open("rb") as copy:
+                os.fsync(copy.fileno())
         os.rename(temporary, target)
         fsync_directory(target.parent)
     except OSError as error:

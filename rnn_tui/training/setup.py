@@ -1,6 +1,7 @@
 """Before the first step: device, threads, precision, seeds and the pace at which things are measured."""
 
 import math
+import os
 import random
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rnn_tui.errors import UsageError
 from rnn_tui.model.device import cpu_count
 from rnn_tui.training.config import RunConfig, RuntimeConfig
 
@@ -69,11 +71,27 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def set_precision(precision: str) -> None:
-    """Set the arithmetic of matrix products for every path at once: cuDNN takes TF32 by default, matmul does not."""
+def set_precision(precision: str, device: torch.device) -> None:
+    """Set the arithmetic of matrix products for every path at once: cuDNN takes TF32 by default, matmul does not.
+
+    Raises:
+        UsageError: for tf32 on a device that has none; `auto` may turn out to be one.
+    """
     tf32 = precision == "tf32"
+    if tf32 and device.type != "cuda":
+        raise UsageError(f"precision tf32 exists on cuda only, not on {device.type}; take fp32 or bf16")
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
+
+
+def refuse_inexact_kernels(device: torch.device) -> None:
+    """Have torch take the CUDA kernels that give the same bits each time, and raise RuntimeError where there is none.
+
+    To be called before the device is used: cuBLAS reads the variable once. Runs on the CPU are equal without.
+    """
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
 
 
 def seed_everything(seed: int) -> None:

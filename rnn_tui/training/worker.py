@@ -5,6 +5,7 @@ and end with 143 and 130; a second one ends at once. It holds the run's lock whi
 of the folder.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,9 +14,7 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-import torch
-
-from rnn_tui.errors import OutOfMemoryError, RnnTuiError, UsageError
+from rnn_tui.errors import DivergedError, OutOfMemoryError, RnnTuiError, UsageError, is_out_of_memory
 from rnn_tui.runs.events import last_event
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.lock import RunLock
@@ -62,7 +61,7 @@ def main(path: str) -> int:
         with RunLock.acquire(run):
             return _work(run, signals)
     except RnnTuiError as error:
-        print(f"rnn-tui: error: {error}", file=sys.stderr)
+        _say(error)
         return error.exit_code
 
 
@@ -79,12 +78,12 @@ def _work(run: RunFolder, signals: Signals) -> int:
         )
         trainer = open_session(run, config, journal, signals)
         ending = trainer.train()
+    except DivergedError as error:  # a sample from weights that are no numbers
+        ending = Ending("diverged", str(error), error.exit_code)
     except RnnTuiError as error:
         ending = Ending("failed", str(error), error.exit_code)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        ending = _out_of_memory(error)
     except Exception as error:
-        if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             ending = _out_of_memory(error)
         else:
             traceback.print_exc()  # into worker.log
@@ -93,36 +92,42 @@ def _work(run: RunFolder, signals: Signals) -> int:
     return ending.exit_code
 
 
+def _say(message: object) -> None:
+    """Write into worker.log; on a full disk the exit code has to do."""
+    with contextlib.suppress(OSError):
+        print(f"rnn-tui: error: {message}", file=sys.stderr)
+
+
 def _out_of_memory(error: BaseException) -> Ending:
-    message = f"out of memory; use a smaller batch_size, seq_len or hidden_size ({str(error).splitlines()[0][:200]})"
+    what = str(error).partition("\n")[0][:200]
+    message = f"out of memory; use a smaller batch_size, seq_len or hidden_size ({what})"
     return Ending("failed", message, OutOfMemoryError.exit_code)
 
 
 def _report(journal: RunJournal, trainer: Trainer | None, ending: Ending) -> None:
-    progress = trainer.progress if trainer else None
-    step = progress.step if progress else 0
+    known = journal.figures(trainer)
     if ending.reason == "failed":
-        journal.event("error", step, message=ending.message)
+        journal.event("error", known.step, message=ending.message)
     journal.event(
         "end",
-        step,
+        known.step,
         durable=True,
         reason=ending.reason,
         message=ending.message,
-        train_loss=progress.train_loss if progress else None,
-        validation_loss=progress.validation_loss if progress else None,
-        best_loss=progress.best_loss if progress else None,
-        best_step=progress.best_step if progress else None,
-        steps=step,
-        epochs=trainer.epochs if trainer else 0.0,
-        elapsed=progress.elapsed if progress else 0.0,
+        train_loss=known.train_loss,
+        validation_loss=known.validation_loss,
+        best_loss=known.best_loss,
+        best_step=known.best_step,
+        steps=known.step,
+        epochs=known.epoch,
+        elapsed=known.elapsed,
         exit_code=ending.exit_code,
     )
     state = {"finished": "finished", "early-stop": "finished", "diverged": "diverged", "failed": "failed"}
     journal.status(state.get(ending.reason, "stopped"), trainer, force=True, message=ending.message)
     journal.close()
     if ending.reason == "failed":
-        print(f"rnn-tui: error: {ending.message}", file=sys.stderr)
+        _say(ending.message)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 import math
 
-import pytest
-
-from rnn_tui.cli.following import Figures, Lines, narration, perplexity, show_events
+from rnn_tui.cli.following import Figures, Lines, narration, show_events
 from rnn_tui.runs.events import Event
 
 
@@ -73,10 +71,3 @@ def test_narration():
         narration(event("command", 9, command="pause", origin="app")) == "pause at step 9 (asked for by app)"
     )
     assert narration(event("train", 9, loss=1.0)) == ""
-
-
-@pytest.mark.parametrize(
-    ("nats", "expected"), [(0.0, 1.0), (1.0, 2.718281828), (800.0, float("inf")), (None, None)]
-)
-def test_perplexity(nats, expected):
-    assert perplexity(nats) == (expected if expected in (None, float("inf")) else pytest.approx(expected))

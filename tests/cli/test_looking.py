@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -197,6 +198,30 @@ def test_table_takes_text_literally_and_never_cuts_it_in_a_pipe(capsys):
     assert lines[1].split() == ["[bold]x[/bold]␛", "5"]
     assert lines[2].split() == ["y" * 300, "12345"]
     assert lines[1].endswith("    5")
+
+
+def test_table_on_a_narrow_terminal_leaves_columns_out_and_keeps_names_whole(capsys, monkeypatch):
+    columns = ["run", "state", "architecture?", "step>", "size?>"]
+    rows = [("lstm-tinyshakespeare-1", "finished", "nn-lstm", 1200, "1.5 MB")]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    shown = {}
+    for width in (80, 55, 40):
+        monkeypatch.setenv("COLUMNS", str(width))
+        table(columns, rows)
+        shown[width] = [
+            line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+        ]
+    assert shown == {
+        80: [
+            ["run", "state", "architecture", "step", "size"],
+            ["lstm-tinyshakespeare-1", "finished", "nn-lstm", "1200", "1.5", "MB"],
+        ],
+        55: [
+            ["run", "state", "architecture", "step"],
+            ["lstm-tinyshakespeare-1", "finished", "nn-lstm", "1200"],
+        ],
+        40: [["run", "state", "step"], ["lstm-tinyshakespeare-1", "finished", "1200"]],
+    }
 
 
 def test_words_for_numbers():

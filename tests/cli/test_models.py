@@ -42,6 +42,18 @@ def test_eval_of_another_text_takes_all_of_it(fox, tmp_path):
     assert fox("eval", "fxo").refusal.endswith("did you mean 'fox'?")
 
 
+def test_eval_of_a_named_text_needs_no_copy_of_standard_input(fox, tmp_path):
+    from rnn_tui.model.file import load_model, save_model
+
+    model, _, header = load_model(fox.folder / "runs" / "fox" / "model.safetensors")
+    header.config["corpus"]["source"] = "-"
+    save_model(tmp_path / "copied.safetensors", model, header)
+    (tmp_path / "other.txt").write_text("the lazy dog\n" * 30)
+    done = fox("eval", "copied.safetensors", "other.txt", "--json")
+    assert (done.code, done.json["chars"]) == (0, 390)
+    assert "name a corpus" in fox("eval", "copied.safetensors").refusal
+
+
 def test_prompt_streams_the_completion_and_nothing_else(fox):
     done = fox("prompt", "fox", "the ", "--seed", "3", "--length", "40")
     assert done.code == 0

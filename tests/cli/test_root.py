@@ -80,6 +80,7 @@ def test_unexpected_exception_is_one_line_and_debug_shows_more(failing):
 def test_full_disk_and_full_memory(failing):
     assert failing(OSError(28, "No space left on device"))("fail").code == 5
     assert failing(MemoryError())("fail").code == 7
+    assert failing(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))("fail").code == 7
 
 
 def test_interrupt_is_130(failing):
@@ -102,6 +103,12 @@ def test_usage_errors_name_the_nearest(cli, arguments, nearest):
     assert done.code == 2
     assert nearest in done.refusal
     assert "--help" in done.err
+
+
+def test_a_group_without_a_command_names_its_commands(cli):
+    done = cli("runs")
+    assert done.code == 2
+    assert done.refusal == "rnn-tui: error: rnn-tui runs takes a command: compare, list, rm, show"
 
 
 @pytest.mark.parametrize(

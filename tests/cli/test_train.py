@@ -117,7 +117,9 @@ def test_resume_goes_on_to_the_end(shell, corpus, tmp_path, tiny):
         while not (run_state(run).status and run_state(run).status.step > 20):
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert shell("checkpoint", "a").code == 0
+        asked = shell("checkpoint", "a", "--json")
+        assert asked.code == 0
+        assert run.newest_checkpoint_step() >= asked.json["step"] > 20  # it is there when the command returns
         assert shell("stop", "a").code == 0
         at = run_state(run).status.step
         child = subprocess.Popen(
@@ -157,6 +159,7 @@ def test_standard_input_is_a_corpus(shell, corpus, tmp_path, tiny):
         (["empty.txt"], 3, "empty"),
         (["short.txt"], 3, "short"),
         (["bom.txt"], 3, "bom.txt"),
+        (["same.txt"], 3, "more than one symbol"),
         (["fox.txt", "--arch", "lsmt"], 2, "'lstm'"),
         (["fox.txt", "--tokenizer", "chra"], 2, "'char'"),
         (["fox.txt", "-o", "forgte_bias=1"], 2, "forgte_bias"),
@@ -172,6 +175,7 @@ def test_standard_input_is_a_corpus(shell, corpus, tmp_path, tiny):
 def test_bad_input_is_one_line_and_leaves_nothing(cli, corpus, tmp_path, arguments, code, says):
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "short.txt").write_text("a")
+    (tmp_path / "same.txt").write_text("a" * 9000)
     (tmp_path / "bom.txt").write_bytes(b"\xef\xbb\xbf")
     (tmp_path / "latin.txt").write_bytes("café\n".encode("latin-1") * 2000)
     done = cli("train", *arguments)

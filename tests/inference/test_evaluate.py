@@ -135,6 +135,17 @@ def test_standard_input_is_found_as_the_runs_copy(model_file, tmp_path):
         corpus_of_model(read_header(elsewhere), elsewhere)
 
 
+def test_it_says_where_training_validated_on_less(model):
+    loaded, _, header = load_model(model)
+    for limit, told in ((100, True), (539, False), (0, False)):
+        config = header.config | {"watch": {"validation_tokens": limit}}
+        save_model(model, loaded, replace(header, config=config))
+        notes = evaluate_corpus(model).notes
+        assert bool(notes) is told
+        assert not told or "first 100 tokens" in notes[0]
+    assert evaluate_corpus(model, split="train").notes == ()
+
+
 def test_progress_and_json(model):
     seen = []
     report = evaluate_corpus(model, progress=lambda what, done, total: seen.append((what, done, total)))

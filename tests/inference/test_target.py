@@ -7,6 +7,7 @@ import pytest
 from rnn_tui.errors import InputError
 from rnn_tui.inference.target import resolve_target
 from rnn_tui.runs.folder import create_run
+from rnn_tui.runs.status import Status, write_status
 
 CONFIG = {"model": {"arch": "lstm"}, "corpus": {"source": "stdlib"}}
 
@@ -53,6 +54,12 @@ def test_without_a_best_model_the_newest_finished_checkpoint(run, runs):
 
 def test_nothing_yet(run, runs):
     with pytest.raises(InputError, match=r"run first has no model yet.*rnn-tui checkpoint first"):
+        resolve_target("first", runs)
+
+
+def test_a_run_that_ended_without_a_model_is_not_waited_for(run, runs):
+    write_status(run, Status("failed", message="there is no such device"))
+    with pytest.raises(InputError, match="run first has no model and is failed: there is no such device"):
         resolve_target("first", runs)
 
 

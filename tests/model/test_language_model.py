@@ -85,6 +85,22 @@ def test_init_std_draws_matrices_and_zeroes_biases():
     assert model.head.bias.abs().max() == 0
 
 
+def test_init_std_leaves_gains_alone():
+    class Scaled(Sum):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.norm = nn.LayerNorm(hidden_size)
+            nn.init.constant_(self.norm.bias, 0.3)
+
+    norm = (
+        build_model(Scaled, {}, ModelConfig(hidden_size=3, init_std=0.01), vocab_size=4)
+        .core.layers[0]
+        .cell.norm
+    )
+    assert norm.weight.tolist() == [1, 1, 1]
+    assert norm.bias.tolist() == [0, 0, 0]
+
+
 def test_dropout_acts_between_layers_and_before_the_head_in_training_only():
     model = ones(build_model(Sum, {}, ModelConfig(hidden_size=51, num_layers=2, dropout=0.5), vocab_size=2))
     ids = torch.zeros(1, 1, dtype=torch.long)

@@ -8,7 +8,7 @@ from torch import nn
 from rnn_tui.model.config import ModelConfig
 from rnn_tui.model.language_model import build_model
 from rnn_tui.plugin import Cell
-from rnn_tui.tasks.next_token import default_lanes, evaluate, perplexity, sequence_loss
+from rnn_tui.tasks.next_token import default_lanes, evaluate, sequence_loss
 
 
 class Elman(Cell):
@@ -124,11 +124,3 @@ def test_too_short_to_predict_anything(model):
 
 def test_default_lanes():
     assert [default_lanes(n) for n in (1, 1023, 2048, 10**6)] == [1, 1, 2, 64]
-
-
-def test_perplexity_never_raises():
-    assert perplexity(0.0) == 1.0
-    assert perplexity(math.log(28)) == pytest.approx(28)
-    assert perplexity(1e6) == math.inf
-    assert perplexity(math.inf) == math.inf
-    assert math.isnan(perplexity(math.nan))

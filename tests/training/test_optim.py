@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from rnn_tui.errors import UsageError
 from rnn_tui.training.config import OptimConfig
 from rnn_tui.training.optim import build_optimizer, clip_gradients, set_rate
 
@@ -59,9 +58,15 @@ def test_rmsprop_by_hand():
     assert a.item() == pytest.approx(1.0 - 0.01 * 2.0 / math.sqrt(0.01 * 4.0), abs=1e-6)
 
 
-def test_amsgrad_only_where_torch_has_it():
-    assert build_optimizer(OptimConfig(optimizer="adam", amsgrad=True), [parameter([1.0], [1.0])]).defaults[
-        "amsgrad"
-    ]
-    with pytest.raises(UsageError, match="not for sgd"):
-        build_optimizer(OptimConfig(optimizer="sgd", amsgrad=True), [parameter([1.0], [1.0])])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_amsgrad(name):
+    optimizer = build_optimizer(OptimConfig(optimizer=name, amsgrad=True), [parameter([1.0], [1.0])])
+    assert optimizer.defaults["amsgrad"]
+
+
+def test_momentum_by_hand():
+    a = parameter([1.0], [0.5])
+    optimizer = build_optimizer(OptimConfig(optimizer="sgd", lr=0.1, momentum=0.9), [a])
+    optimizer.step()
+    optimizer.step()
+    assert a.item() == pytest.approx(1.0 - 0.1 * 0.5 - 0.1 * (0.9 * 0.5 + 0.5))

@@ -4,7 +4,14 @@ import torch
 from rnn_tui.errors import UsageError
 from rnn_tui.model.device import pick_device
 from rnn_tui.training.config import resolve
-from rnn_tui.training.setup import best_threads, choose_pace, round_125, warm_up_math
+from rnn_tui.training.setup import (
+    best_threads,
+    choose_pace,
+    refuse_inexact_kernels,
+    round_125,
+    set_precision,
+    warm_up_math,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +34,22 @@ def test_a_missing_device_is_named():
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match=r"device cuda is not here.*finds cpu"):
             pick_device("cuda")
+
+
+def test_tf32_is_refused_where_auto_finds_a_device_without_it():
+    with pytest.raises(UsageError, match="tf32 exists on cuda only, not on cpu"):
+        set_precision("tf32", torch.device("cpu"))
+
+
+def test_exact_runs_take_deterministic_kernels_on_cuda(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")  # a user's own choice stays
+    try:
+        refuse_inexact_kernels(torch.device("cpu"))
+        assert not torch.are_deterministic_algorithms_enabled()
+        refuse_inexact_kernels(torch.device("cuda"))
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_the_warm_up_leaves_the_thread_count():

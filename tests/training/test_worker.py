@@ -1,23 +1,31 @@
 """The worker on real run folders: in this process where that is enough, as a process of its own where it matters."""
 
+import errno
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
 import torch
+from msgspec import structs
 
+from rnn_tui.corpus.baselines import baselines
+from rnn_tui.errors import BusyError, DiskError, DivergedError, InputError
+from rnn_tui.model.file import read_header
 from rnn_tui.runs.control import send
 from rnn_tui.runs.events import EventReader, effective, number
 from rnn_tui.runs.lock import RunLock
-from rnn_tui.runs.status import read_status, run_state
-from rnn_tui.training import checkpoint, worker
+from rnn_tui.runs.status import read_status, run_state, write_status
+from rnn_tui.tasks.windows import plan_epoch
+from rnn_tui.training import checkpoint, session, worker
 from rnn_tui.training.config import resolve
-from rnn_tui.training.launch import create, prepare_run_config
+from rnn_tui.training.launch import create, prepare_corpus, prepare_run_config
+from rnn_tui.training.loop import Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -71,10 +79,11 @@ def fingerprint(run):
     newest.verify()
     tensors, values = newest.load()
     weights = safetensors.torch.load(newest.model_path.read_bytes())
+    all_of_it = tensors | weights
     progress = {k: v for k, v in values["progress"].items() if k not in ("elapsed", "applied")}
     return (
         newest.step,
-        {k: t.numpy().tobytes() for k, t in (tensors | weights).items()},
+        {k: (t.float() if t.dtype == torch.bfloat16 else t).numpy().tobytes() for k, t in all_of_it.items()},
         progress,
         values["python_rng"],
     )
@@ -113,9 +122,12 @@ def test_a_run_from_start_to_end(tmp_path, text):
 
 
 @pytest.mark.parametrize("sampling", ["sequential", "random"])
-@pytest.mark.parametrize("arch", ["lstm", "nn-gru"])
-def test_stopped_and_resumed_equals_undisturbed(tmp_path, text, arch, sampling):
+@pytest.mark.parametrize(
+    ("arch", "precision"), [("lstm", "fp32"), ("nn-gru", "fp32"), ("gru", "bf16"), ("nn-lstm", "bf16")]
+)
+def test_stopped_and_resumed_equals_undisturbed(tmp_path, text, arch, precision, sampling):
     more = {
+        "runtime": {"threads": 1, "device": "cpu", "precision": precision},
         "model": {"arch": arch, "hidden_size": 16, "dropout": 0.2, "num_layers": 2},
         "data": {"seq_len": 12, "seq_len_min": 5, "batch_size": 8, "sampling": sampling},
     }
@@ -289,6 +301,41 @@ def test_a_complete_run_is_not_begun_again(tmp_path, text, capsys):
     assert run_state(run).state == "finished"
 
 
+@pytest.mark.parametrize("moment", ["sample", "_report"])
+def test_killed_after_its_last_step_a_run_is_brought_to_its_end(tmp_path, text, monkeypatch, moment):
+    """Between the checkpoint of the last step and the last event: there is nothing left to train."""
+    whole, run = make(tmp_path, "whole", text), make(tmp_path, "a", text)
+    train(whole)
+    real = getattr(session if moment == "sample" else worker, moment)
+
+    def killed(*args):
+        if args[0].progress.step == 30 if moment == "sample" else True:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(session if moment == "sample" else worker, moment, killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(run)
+    monkeypatch.undo()
+    assert events(run)[-1].kind != "end"
+    assert train(run) == 0
+    assert fingerprint(run) == fingerprint(whole)
+    assert read_status(run).state == "finished"
+
+
+def test_where_there_are_no_hard_links_the_model_is_copied(tmp_path, text, monkeypatch):
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    run = make(tmp_path, "a", text)
+    assert train(run) == 0
+    best = run.checkpoints / f"step-{read_status(run).best_step:08d}" / "model.safetensors"
+    assert run.model_path.read_bytes() == best.read_bytes()
+    assert run.model_path.stat().st_ino != best.stat().st_ino
+    assert not list(run.path.glob(".tmp-*"))
+
+
 def test_another_corpus_is_noticed(tmp_path, text, capsys):
     run = make(tmp_path, "a", text)
     stop_at(run, 5)
@@ -296,6 +343,44 @@ def test_another_corpus_is_noticed(tmp_path, text, capsys):
     text.write_text(text.read_text().replace("cat", "cow"))
     assert train(run) == 3
     assert "is not what run a began with" in capsys.readouterr().err
+
+
+def test_a_resume_that_cannot_begin_takes_nothing_back(tmp_path, text):
+    run = make(tmp_path, "a", text)
+    stop_at(run, 12)
+    train(run)
+    before, model = read_status(run), run.model_path.read_bytes()
+    text.rename(tmp_path / "moved.txt")
+    assert train(run) == 3
+    status, end = read_status(run), events(run)[-1]
+    assert (status.state, status.step, status.elapsed) == ("failed", before.step, before.elapsed)
+    assert (status.best_loss, status.best_step) == (before.best_loss, 10)
+    assert (end.kind, end.step, end.data["steps"]) == ("end", before.step, before.step)
+    # nor may a new run of that name replace it
+    (tmp_path / "moved.txt").rename(text)
+    with pytest.raises(BusyError, match="already a run named a"):
+        make(tmp_path, "a", text)
+    assert run.model_path.read_bytes() == model
+    assert train(run) == 0
+    assert read_status(run).step == 30
+
+
+def test_a_failed_run_with_a_checkpoint_is_not_replaced_whatever_its_status_says(tmp_path, text):
+    run = make(tmp_path, "a", text)
+    stop_at(run, 5)
+    train(run)
+    write_status(run, structs.replace(read_status(run), state="failed", step=0))
+    with pytest.raises(BusyError, match="already a run named a"):
+        make(tmp_path, "a", text)
+    assert checkpoint.find(run.checkpoints)[0].step > 0
+
+
+def test_before_the_first_validation_the_newest_checkpoint_is_the_model(tmp_path, text):
+    run = make(tmp_path, "a", text, watch={"validate_every": 1000})
+    stop_at(run, 5)
+    train(run)
+    step = read_header(run.model_path).training["step"]
+    assert step == checkpoint.find(run.checkpoints)[0].step > 0
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, text):
@@ -378,8 +463,6 @@ def test_without_a_validation_split_the_newest_model_is_kept(tmp_path, text):
     run = make(tmp_path, "a", text, corpus={"source": str(text), "validation": 0.0})
     assert train(run) == 0
     assert not [e for e in events(run) if e.kind == "validation"]
-    from rnn_tui.model.file import read_header
-
     assert read_header(run.model_path).training["step"] == 30
 
 
@@ -391,3 +474,110 @@ def test_minutes_are_a_budget(tmp_path, text):
     end = events(run)[-1].data
     assert end["elapsed"] >= 1.2
     assert checkpoint.find(run.checkpoints)[0].step == end["steps"]
+
+
+@pytest.mark.parametrize("loss_on", ["all", "last"])
+def test_a_point_of_the_curve_is_the_mean_over_tokens(tmp_path, text, loss_on):
+    data = {"seq_len": 12, "seq_len_min": 1, "batch_size": 8, "loss_on": loss_on}
+    watch = {"validate_every": 100, "sample_length": 0}
+    short, long = (
+        make(tmp_path, f"every-{n}", text, data=data, budget={"steps": 5}, watch={**watch, "log_every": n})
+        for n in (1, 5)
+    )
+    train(short)
+    train(long)
+    each = [e.data["loss"] for e in events(short) if e.kind == "train"]
+    [point] = [e.data["loss"] for e in events(long) if e.kind == "train"]
+    tokens = next(e.data["tokens_train"] for e in events(long) if e.kind == "start")
+    plan = plan_epoch(tokens, sampling="sequential", batch_size=8, seq_len=12, seq_len_min=1, seed=1, epoch=0)
+    weights = plan.lengths[:5].tolist() if loss_on == "all" else [1] * 5
+    assert len(set(plan.lengths[:5].tolist())) > 1
+    assert point == pytest.approx(sum(w * x for w, x in zip(weights, each, strict=True)) / sum(weights))
+
+
+def test_without_a_validation_split_there_is_one_sample_at_the_end(tmp_path, text):
+    run = make(tmp_path, "a", text, corpus={"source": str(text), "validation": 0.0})
+    train(run)
+    assert [e.step for e in events(run) if e.kind == "sample"] == [10, 20, 30]
+
+
+def test_a_last_checkpoint_that_cannot_be_written_fails_the_run_and_can_be_made_up_for(
+    tmp_path, text, monkeypatch
+):
+    whole, run = make(tmp_path, "whole", text), make(tmp_path, "a", text)
+    train(whole)
+    real = checkpoint.save
+
+    def full(folder, step, *args, **more):
+        if step == 30:
+            raise DiskError("could not save step-00000030: no space left on the disk")
+        return real(folder, step, *args, **more)
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    assert train(run) == 5
+    end = events(run)[-1].data
+    assert (end["reason"], end["exit_code"]) == ("failed", 5)
+    assert "no space left" in end["message"]
+    assert read_status(run).state == "failed"
+    monkeypatch.undo()
+    assert train(run) == 0
+    assert fingerprint(run) == fingerprint(whole)
+
+
+@pytest.mark.parametrize(("step", "used", "base"), [(50, 1.0, 0.5), (50, 0.5, 1.0), (1, 0.0, 0.5)])
+def test_a_rate_set_where_the_schedule_has_fallen_to_nothing(step, used, base):
+    optim = {"schedule": "cosine", "lr_floor": 0.0, "warmup_steps": 4}
+    trainer = SimpleNamespace(
+        progress=SimpleNamespace(step=step, plateau=1.0, base_lr=0.0),
+        config=resolve([("x", {"optim": optim})]).config,
+        used=used,
+    )
+    Trainer.set_rate_now(trainer, 0.5)
+    assert trainer.progress.base_lr == pytest.approx(base)  # half a cosine is at 1/2 in its middle
+
+
+def test_baselines_are_of_the_tokens_that_are_validated_on(tmp_path, text):
+    watch = {"log_every": 4, "validate_every": 10, "sample_length": 0, "validation_tokens": 200}
+    run = make(tmp_path, "a", text, watch=watch)
+    train(run)
+    corpus = prepare_corpus(resolve([("x", settings(text))]).config)
+    held_out = corpus.splits["validation"].ids()
+    expected = baselines(corpus.splits["train"].ids(), held_out[:201], corpus.tokenizer.vocab_size)
+    start = events(run)[0].data
+    assert (start["tokens_validation"], start["trigram"]) == (201, expected.trigram)
+    assert {e.data["tokens"] for e in events(run) if e.kind == "validation"} == {200}
+    assert len(held_out) > 1000
+
+
+def test_patience_needs_something_to_validate_on(tmp_path, text):
+    with pytest.raises(InputError, match=r"fewer than 2 tokens are held out.*corpus\.validation"):
+        make(tmp_path, "a", text, corpus={"source": str(text), "validation": 1e-5}, budget={"patience": 2})
+    assert not (tmp_path / "runs" / "a").exists()
+
+
+def test_weights_that_are_no_numbers_are_a_divergence(tmp_path, text, monkeypatch):
+    def spoiled(*_):
+        raise DivergedError("the model's output is not a number")
+
+    monkeypatch.setattr(session, "sample", spoiled)
+    run = make(tmp_path, "a", text)
+    assert train(run) == 6
+    assert events(run)[-1].data["reason"] == read_status(run).state == "diverged"
+
+
+def test_a_log_that_cannot_be_written_does_not_change_the_exit_code(tmp_path, text, monkeypatch):
+    class Full:
+        written = 0
+
+        def write(self, _):
+            self.written += 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = make(tmp_path, "a", text)
+    text.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", Full())
+        code = train(run)
+        assert sys.stderr.written == 1
+    assert code == 3
+    assert read_status(run).state == "failed"

@@ -4,7 +4,7 @@ A Core is run as it is. A Cell is run by a plain loop over `step`, written here 
 that the laws say something of the cell alone: that it keeps nothing on `self`, mixes no rows, writes to no input.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -15,6 +15,7 @@ from torch import Tensor
 from rnn_tui.plugin import API_VERSION
 from rnn_tui.plugin.core import Cell, Core, State
 from rnn_tui.plugin.options import option_infos, parse_options
+from rnn_tui.plugin.state import leaves, map_state
 
 BATCH, LENGTH = 3, 6
 
@@ -220,25 +221,6 @@ def run(layer: Cell | Core, xs: Tensor, state: State, reset: Tensor | None = Non
         y, state = layer.step(xs[:, t], state)
         ys.append(y)
     return torch.stack(ys, 1), state
-
-
-def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:
-    """Apply `function` leaf by leaf to states of one structure."""
-    if isinstance(state, Tensor):
-        return function(state, *others)
-    if isinstance(state, dict):
-        return {key: map_state(function, value, *(o[key] for o in others)) for key, value in state.items()}
-    parts = [map_state(function, *parts) for parts in zip(state, *others, strict=True)]
-    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
-
-
-def leaves(state: State) -> Iterator[Tensor]:
-    """Yield the tensors of a state."""
-    if isinstance(state, Tensor):
-        yield state
-    else:
-        for part in state.values() if isinstance(state, dict) else state:
-            yield from leaves(part)
 
 
 def _describe(state: State) -> list[tuple[torch.Size, torch.dtype]]:
