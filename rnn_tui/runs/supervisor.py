@@ -19,13 +19,13 @@ from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.lock import held, read_owner
 from rnn_tui.runs.process import Identity, identify, is_alive, is_here, send_signal
 from rnn_tui.runs.records import read_record, write_record
-from rnn_tui.runs.status import Launch, RunView, run_state
+from rnn_tui.runs.status import ENDED, Launch, RunView, run_state
 
 FOREGROUND = "RNN_TUI_FOREGROUND"
 """Set to 1 in the environment of a worker that must end with its parent; the worker asks the kernel for that."""
 
 _LAST_WORD = 5.0
-"""Seconds that `follow` waits for a worker to go after it said that it ends."""
+"""Seconds that a worker may take to go, lock and all, after it said that it ends."""
 
 
 def worker_command(run: RunFolder) -> list[str]:
@@ -53,6 +53,10 @@ def start_worker(
         DiskError: when worker.log cannot be written.
     """
     view = run_state(run)
+    deadline = time.monotonic() + _LAST_WORD
+    while view.alive and view.state in ENDED and time.monotonic() < deadline:
+        time.sleep(0.02)
+        view = run_state(run)
     if view.alive or view.state == "starting":
         raise BusyError(f"run {run.name} is {view.state} already")
     if view.state == "damaged":
