@@ -113,6 +113,7 @@ def evaluate_corpus(
         RnnTuiError: for a bad model file, corpus or split.
     """
     model, tokenizer, header = load_model(path, device=device)
+    model.select_engine("auto")
     corpus = corpus or corpus_of_model(header, path)
     name = split
     if split == WHOLE:

@@ -27,6 +27,11 @@ def leaves(state: State) -> Iterator[Tensor]:
             yield from leaves(part)
 
 
+def arrange(template: State, state: State) -> State:
+    """Give `state` the types and the order of `template`: a cell may write a dict in another order than it read it."""
+    return map_state(lambda _, leaf: leaf, template, state)
+
+
 def detach(state: State) -> State:
     """Cut the state from the graph that made it."""
     return map_state(Tensor.detach, state)

@@ -6,6 +6,6 @@ forward and backward (`split`) and runs it (`eager`), and `verify` compares it w
 """
 
 from rnn_tui.model.recurrence.stack import Stack
-from rnn_tui.model.recurrence.unroll import Engine, Unroll, unroll
+from rnn_tui.model.recurrence.unrolled import Engine, Unroll, unroll
 
 __all__ = ["Engine", "Stack", "Unroll", "unroll"]

@@ -13,7 +13,7 @@ from rnn_tui.model.recurrence.graph import NotTraceable, outputs, runnable, trac
 from rnn_tui.model.recurrence.hoist import Hoisted, hoist
 from rnn_tui.model.recurrence.product import prepare
 from rnn_tui.model.recurrence.split import Loop, Place, Run, Split, forward_only, split
-from rnn_tui.model.state import leaves, map_state, unflatten
+from rnn_tui.model.state import arrange, detach, leaves, unflatten
 from rnn_tui.plugin.core import Cell, State
 
 
@@ -23,7 +23,8 @@ class Plan:
 
     hoisted: Hoisted
     prefix: Run
-    state: int
+    template: State  # gives leaves their order
+    state: int  # how many leaves
     infer: Loop
     examples: Any  # rows -> the inputs of the core
     splits: dict[tuple[bool, ...], Split] = field(default_factory=dict)
@@ -50,12 +51,10 @@ def make_plan(cell: Cell, input_size: int) -> Plan:
     generator = torch.Generator().manual_seed(0)
 
     def step(x: Tensor, *flat: Tensor) -> list[Tensor]:
-        template = cell.initial_state(x.shape[0])
         state = unflatten(template, list(flat[: len(flat) - len(names)]))
         values = dict(zip(names, flat[len(flat) - len(names) :], strict=True))
         y, after = functional_call(apart, {f"cell.{n}": v for n, v in values.items()}, (x, state))
-        # in the order of the leaves that came in, whatever order a dict was written in
-        after = map_state(lambda _, new: new, state, after)
+        after = arrange(state, after)
         for old, new in zip(leaves(state), leaves(after), strict=True):
             if old.shape != new.shape or old.dtype != new.dtype:
                 raise NotTraceable("its state changes shape or type")
@@ -66,7 +65,8 @@ def make_plan(cell: Cell, input_size: int) -> Plan:
         state = [leaf.detach().clone() for leaf in leaves(cell.initial_state(rows))]
         return [x, *state, *(value.detach() for value in tensors_of(cell).values())]
 
-    count = len(list(leaves(cell.initial_state(1))))
+    template = detach(cell.initial_state(1))
+    count = len(list(leaves(template)))
     with torch.no_grad():
         graph = trace(functionalize(step, remove="mutations"), examples)
         if not all(node.meta["batch"] for node in outputs(graph)):
@@ -80,7 +80,7 @@ def make_plan(cell: Cell, input_size: int) -> Plan:
             values = [v.detach() for v in prefix(rows, x, *rest[count:])]
         return [*values[: hoisted.projected], *rest[:count], *values[hoisted.projected :]]
 
-    return Plan(hoisted, prefix, count, forward_only(hoisted.core, hoisted.weights), core_examples)
+    return Plan(hoisted, prefix, template, count, forward_only(hoisted.core, hoisted.weights), core_examples)
 
 
 class _Step(torch.nn.Module):
@@ -104,12 +104,12 @@ def run(plan: Plan, cell: Cell, xs: Tensor, state: State, reset: Tensor | None) 
     rows, steps = xs.shape[:2]
     values = plan.prefix(rows * steps, xs.flatten(0, 1), *tensors_of(cell).values())
     projected, weights = values[: plan.hoisted.projected], values[plan.hoisted.projected :]
-    old = list(leaves(state))
+    old = list(leaves(arrange(plan.template, state)))
     initial: list[Tensor] = []
-    resets = [False] * steps
+    span = Span(rows, steps, reset, [False] * steps)
     if reset is not None:
         initial = list(leaves(cell.initial_state(rows, device=xs.device, dtype=xs.dtype)))
-        resets = reset.any(0).tolist()
+        span = Span(rows, steps, reset, reset.any(0).tolist())
     inputs = [*projected, *old, *initial, *weights]
     if torch.is_grad_enabled() and any(value.requires_grad for value in inputs):
         needs = (
@@ -117,10 +117,30 @@ def run(plan: Plan, cell: Cell, xs: Tensor, state: State, reset: Tensor | None) 
             *(value.is_floating_point() for value in old),
             *(value.requires_grad for value in weights),
         )
-        ys, *new = _Sequence.apply(plan, plan.split_for(needs), rows, steps, reset, resets, *inputs)  # type: ignore[no-untyped-call]
+        ys, *new = _Sequence.apply(plan, plan.split_for(needs), span, *inputs)  # type: ignore[no-untyped-call]
     else:
-        ys, new = _forward(plan, plan.infer, rows, steps, reset, resets, inputs, None)
-    return ys, unflatten(state, new)
+        ys, new = _forward(plan, plan.infer, span, inputs, None)
+    after: State = unflatten(plan.template, new)
+    return ys, after
+
+
+@dataclass(frozen=True)
+class Span:
+    """The positions of a sequence, and where it begins anew."""
+
+    rows: int
+    steps: int
+    reset: Tensor | None
+    resets: list[bool]  # whether any row is reset there
+
+    def choose(self, t: int, fresh: Tensor, old: Tensor) -> Tensor:
+        """`fresh` in the rows that are reset at `t`, `old` in the others."""
+        assert self.reset is not None
+        return torch.where(self.reset[:, t].view(-1, *[1] * (old.dim() - 1)), fresh, old)
+
+    def columns(self, value: Tensor) -> tuple[Tensor, ...]:
+        """(B * T, ...) to T times (B, ...), without a copy."""
+        return value.reshape(self.rows, self.steps, *value.shape[1:]).unbind(1)
 
 
 @dataclass
@@ -134,25 +154,21 @@ class Trail:
 def _forward(
     plan: Plan,
     loop: Loop,
-    rows: int,
-    steps: int,
-    reset: Tensor | None,
-    resets: list[bool],
+    span: Span,
     inputs: Sequence[Tensor],
     trail: Trail | None,
 ) -> tuple[Tensor, list[Tensor]]:
     P, S = plan.hoisted.projected, plan.state
-    columns = [_columns(value, rows, steps) for value in inputs[:P]]
+    columns = [span.columns(value) for value in inputs[:P]]
     state: Sequence[Tensor] = inputs[P : P + S]
     weights = inputs[len(inputs) - plan.hoisted.weights :]
     initial = inputs[P + S : len(inputs) - plan.hoisted.weights]
-    fixed = _fixed(loop, rows, steps, weights)
+    fixed = _fixed(loop, span, weights)
     step, ys = loop.run, []
-    for t in range(steps):
-        if resets[t]:
-            assert reset is not None
-            state = [_where(reset[:, t], new, old) for new, old in zip(initial, state, strict=True)]
-        results = step(rows, *(column[t] for column in columns), *state, *fixed)
+    for t in range(span.steps):
+        if span.resets[t]:
+            state = [span.choose(t, new, old) for new, old in zip(initial, state, strict=True)]
+        results = step(span.rows, *(column[t] for column in columns), *state, *fixed)
         if trail is not None:
             trail.states.append(state)
             trail.saved.append(results[1 + S :])
@@ -162,19 +178,13 @@ def _forward(
     return torch.stack(ys, 1), [leaf.clone(memory_format=torch.contiguous_format) for leaf in state]
 
 
-def _columns(value: Tensor, rows: int, steps: int) -> tuple[Tensor, ...]:
-    """(B * T, ...) to T times (B, ...), without a copy."""
-    return value.unflatten(0, (rows, steps)).unbind(1)
-
-
-def _where(mask: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    return torch.where(mask.view(-1, *[1] * (no.dim() - 1)), yes, no)
-
-
-def _fixed(loop: Loop, rows: int, steps: int, weights: Sequence[Tensor]) -> list[Any]:
+def _fixed(loop: Loop, span: Span, weights: Sequence[Tensor]) -> list[Any]:
     """What a loop needs beside the position's own values: constants as they are, and as prepared products."""
-    known = [*weights, *loop.constants(rows, *weights)]
-    return [*(known[i] for i in loop.needed), *(prepare(known[i], rows, steps) for i in loop.products)]
+    known = [*weights, *loop.constants(span.rows, *weights)]
+    return [
+        *(known[i] for i in loop.needed),
+        *(prepare(known[i], span.rows, span.steps) for i in loop.products),
+    ]
 
 
 class _Sequence(torch.autograd.Function):
@@ -185,37 +195,31 @@ class _Sequence(torch.autograd.Function):
         ctx: Any,
         plan: Plan,
         parts: Split,
-        rows: int,
-        steps: int,
-        reset: Tensor | None,
-        resets: list[bool],
+        span: Span,
         *inputs: Tensor,
     ) -> tuple[Tensor, ...]:
         trail = Trail()
-        ys, state = _forward(plan, parts.forward, rows, steps, reset, resets, inputs, trail)
+        ys, state = _forward(plan, parts.forward, span, inputs, trail)
         ctx.save_for_backward(*inputs)
-        ctx.what = (plan, parts, rows, steps, reset, resets, trail)
+        ctx.what = (plan, parts, span, trail)
         ctx.mark_non_differentiable(*(leaf for leaf in state if not leaf.is_floating_point()))
         return (ys, *state)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        gradients = _backward(*ctx.what, ctx.saved_tensors, grads[0], list(grads[1:]))
-        return (None, None, None, None, None, None, *gradients)
+        plan, parts, span, trail = ctx.what
+        return None, None, None, *_backward(plan, parts, span, trail, ctx.saved_tensors, grads[0], grads[1:])
 
 
 def _backward(
     plan: Plan,
     parts: Split,
-    rows: int,
-    steps: int,
-    reset: Tensor | None,
-    resets: list[bool],
+    span: Span,
     trail: Trail,
     inputs: Sequence[Tensor],
     dys: Tensor,
-    dstate: list[Tensor],
+    dstate: Sequence[Tensor],
 ) -> list[Tensor | None]:
     """Gradients of all inputs: back over the positions first, then what waited, in one go."""
     P, S, W = plan.hoisted.projected, plan.state, plan.hoisted.weights
@@ -223,13 +227,13 @@ def _backward(
     weights = inputs[len(inputs) - W :]
     initial = inputs[P + S : len(inputs) - W]
     columns = {
-        "projected": [_columns(value, rows, steps) for value in inputs[:P]],
+        "projected": [span.columns(value) for value in inputs[:P]],
         "dy": [dys.unbind(1)],
     }
-    fixed = _fixed(back.loop, rows, steps, weights)
+    fixed = _fixed(back.loop, span, weights)
     dinitial: list[Tensor | None] = [None] * len(initial)
-    kept: list[Sequence[Tensor]] = [()] * steps
-    arriving: list[Sequence[Tensor]] = [()] * steps
+    kept: list[Sequence[Tensor]] = [()] * span.steps
+    arriving: list[Sequence[Tensor]] = [()] * span.steps
     C = len(back.carried)
     zeros = [torch.zeros_like(leaf) for leaf in inputs[P : P + S]]
 
@@ -245,20 +249,19 @@ def _backward(
             return arriving[t][index]
         return columns[name][index][t]
 
-    for t in reversed(range(steps)):
+    for t in reversed(range(span.steps)):
         arriving[t] = dstate
-        results = back.loop.run(rows, *[at(t, place) for place in back.takes], *fixed)
+        results = back.loop.run(span.rows, *[at(t, place) for place in back.takes], *fixed)
         kept[t] = results[C:]
-        dstate = list(zeros)
+        before = list(zeros)
         for leaf, gradient in zip(back.carried, results[:C], strict=True):
-            if resets[t]:  # what came before does not reach beyond; what was put in its place gets its part
-                assert reset is not None
-                mask = reset[:, t]
-                fresh = _where(mask, gradient, zeros[leaf])
+            if span.resets[t]:  # nothing reaches beyond; what was put in its place gets its part
+                fresh = span.choose(t, gradient, zeros[leaf])
                 sofar = dinitial[leaf]
                 dinitial[leaf] = fresh if sofar is None else sofar + fresh
-                gradient = _where(mask, zeros[leaf], gradient)
-            dstate[leaf] = gradient
+                gradient = span.choose(t, zeros[leaf], gradient)
+            before[leaf] = gradient
+        dstate = before
 
     def whole(place: Place) -> Tensor:
         name, index = place
@@ -266,12 +269,10 @@ def _backward(
             return inputs[index]
         if name == "dy":
             return dys.flatten(0, 1)
-        return torch.stack([at(t, place) for t in range(steps)], 1).flatten(0, 1)  # (B * T, ...)
+        return torch.stack([at(t, place) for t in range(span.steps)], 1).flatten(0, 1)  # (B * T, ...)
 
-    late = back.deferred(rows * steps, *(whole(place) for place in back.stacked), *weights)
+    late = back.deferred(span.rows * span.steps, *(whole(place) for place in back.stacked), *weights)
     gradients: list[Tensor | None] = [None] * (P + W)
     for index, gradient in zip(back.wanted, late, strict=True):
         gradients[index] = gradient
     return [*gradients[:P], *dstate, *dinitial, *gradients[P:]]
-
-

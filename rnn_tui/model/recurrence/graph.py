@@ -2,8 +2,7 @@
 
 A function of tensors whose dimension 0 counts rows is traced twice, with 3 and with 5 rows. The two graphs must be the
 same but for whole numbers that are multiples of the rows; these become products of a `rows` input. One graph then
-serves the step (B rows) and the whole sequence (T * B rows), and a cell that treats its rows together, divides by
-their number or branches on it is found here.
+serves the step (B rows) and the whole sequence (T * B rows), without tracing again for another batch or length.
 """
 
 import operator
@@ -54,9 +53,7 @@ class NotTraceable(Exception):
     """Why a step cannot become a graph, as half a sentence."""
 
 
-def trace(
-    function: Callable[..., Sequence[Tensor]], examples: Callable[[int], Sequence[Tensor]]
-) -> fx.Graph:
+def trace(function: Callable[..., Sequence[Tensor]], examples: Callable[[int], Sequence[Tensor]]) -> fx.Graph:
     """Return the graph of `function`: inputs `rows` and one for each tensor, output a tuple.
 
     Each node that is a tensor has `meta["batch"]`, whether its dimension 0, and no other, is the rows, and
@@ -75,19 +72,27 @@ def trace(
 
 def _trace_once(function: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> fx.GraphModule:
     try:
-        from torch.fx.experimental.proxy_tensor import make_fx
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # with real tensors: fake ones cost 1.4 s of imports and see no more here
-            return make_fx(lambda *flat: tuple(function(*flat)), tracing_mode="real")(*tensors)
+            return _make_fx(lambda *flat: tuple(function(*flat)), tensors)
     except NotTraceable:
         raise
-    except Exception as error:  # anything a stranger's step may raise, and any change in a private part of torch
+    except (
+        Exception
+    ) as error:  # anything a stranger's step may raise, and any change in a private part of torch
         text = str(error)
         if "data-dependent" in text or "tracing tensor" in text:
             raise NotTraceable("it branches on the values of a tensor") from error
-        raise NotTraceable(f"{type(error).__name__}: {(text.splitlines() or ['no message'])[0][:200]}") from error
+        raise NotTraceable(
+            f"{type(error).__name__}: {(text.splitlines() or ['no message'])[0][:200]}"
+        ) from error
+
+
+def _make_fx(function: Callable[..., tuple[Tensor, ...]], tensors: Sequence[Tensor]) -> fx.GraphModule:
+    from torch.fx.experimental.proxy_tensor import make_fx  # not public: it may move
+
+    return make_fx(function, tracing_mode="real")(*tensors)
 
 
 def _merge(first: fx.GraphModule, second: fx.GraphModule) -> fx.Graph:
@@ -116,7 +121,7 @@ def _merge(first: fx.GraphModule, second: fx.GraphModule) -> fx.Graph:
         if type(a) is int and type(b) is int:
             return number(a, b)
         if a != b and not (a != a and b != b):  # two NaNs are the same number here
-            raise NotTraceable("it mixes the rows of the batch")
+            raise NotTraceable("it computes with a number that changes from call to call")
         return a
 
     if len(first.graph.nodes) != len(second.graph.nodes):

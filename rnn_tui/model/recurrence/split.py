@@ -107,7 +107,8 @@ def split(
 
     def joint(*flat: Tensor) -> list[Tensor]:
         primals = [
-            value.detach().requires_grad_(need) for value, need in zip(flat, needs, strict=False)
+            value.detach().requires_grad_() if need else value.detach()
+            for value, need in zip(flat, needs, strict=False)
         ]
         with torch.enable_grad():
             results = step(flat[len(needs)].shape[0], *primals)
@@ -227,7 +228,7 @@ def _loop(
     def replace(new: fx.Graph, node: fx.Node, copies: dict[fx.Node, fx.Node]) -> fx.Node | None:
         if not is_product(node):
             return None
-        prepared = next(n for n in new.nodes if n.name == instead[node.args[1]])  # type: ignore[index]
+        prepared = next(n for n in new.nodes if n.name == instead[node.args[1]])
         return new.call_function(apply, (prepared, copies[node.args[0]]))  # type: ignore[index]
 
     instead = {node: f"product_{i}" for i, node in enumerate(products)}

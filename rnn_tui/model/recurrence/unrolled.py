@@ -7,6 +7,7 @@
 Choosing a rung never raises for a strange cell: it stays on the loop, and `engine_reason` says why.
 """
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -90,7 +91,10 @@ def _verified_plans(cell: Cell, input_size: int) -> tuple[dict[bool, Plan], str 
         if tensor.device.type != "cpu":
             return {}, f"this way is for the CPU, and the model is on {tensor.device.type}"
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
-            return {}, f"this way is for float32, and the model has {str(tensor.dtype).removeprefix('torch.')}"
+            return (
+                {},
+                f"this way is for float32, and the model has {str(tensor.dtype).removeprefix('torch.')}",
+            )
     plans: dict[bool, Plan] = {}
     modes = {module: module.training for module in cell.modules()}
     try:
@@ -98,14 +102,14 @@ def _verified_plans(cell: Cell, input_size: int) -> tuple[dict[bool, Plan], str 
             for training in (cell.training, not cell.training):
                 cell.train(training)
                 plan = plans[training] = make_plan(cell, input_size)
-                wrong = difference(
-                    cell, input_size, lambda xs, state, reset, plan=plan: run(plan, cell, xs, state, reset)
-                )
+                wrong = difference(cell, input_size, partial(run, plan, cell))
                 if wrong:
                     return {}, f"its {wrong} would not be those of the loop"
     except NotTraceable as error:
         return {}, str(error)
-    except Exception as error:  # a stranger's step may raise anything; the loop will say it better, if it is wrong too
+    except (
+        Exception
+    ) as error:  # a stranger's step may raise anything; the loop will say it better, if it is wrong too
         return {}, f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0][:200]}"
     finally:
         for module, training in modes.items():
