@@ -38,6 +38,7 @@ from rnn_tui.training.setup import (
     Pace,
     choose_pace,
     device_name,
+    keep_memory,
     race,
     seed_everything,
     set_precision,
@@ -54,6 +55,7 @@ def open_session(
     Raises:
         RnnTuiError: when the corpus, a plugin, the device or every checkpoint is not what the run needs.
     """
+    keep_memory()
     warm_up_math()  # before plugins and seeds: see there
     device = pick_device(config.runtime.device)
     set_precision(config.runtime.precision)

@@ -233,3 +233,16 @@ def test_products_on_every_maker_of_processors(maker, monkeypatch):
     assert maker or product.packer() is None
     monkeypatch.undo()
     product.packer.cache_clear()
+
+
+def test_what_runs_at_each_position_is_one_product_with_the_state():
+    """Input products, biases and weight gradients are outside the loop, for one matrix over [x, h] too."""
+    for name in ("lstm", "gru after", "PeepholeLSTM"):
+        core = built(name)
+        core(torch.randn(3, 9, I), core.initial_state(3))[0].sum().backward()
+        *_, parts = core._plans[True].splits.values()
+        for loop in (parts.forward, parts.backward.loop):
+            code = loop.run.__self__.code
+            assert code.count("product_apply(") == 1, (name, code)
+            assert "mm" not in code, (name, code)
+        assert "mm" in parts.backward.deferred.__self__.code

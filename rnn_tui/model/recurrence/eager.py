@@ -188,7 +188,10 @@ def _fixed(loop: Loop, span: Span, weights: Sequence[Tensor]) -> list[Any]:
 
 
 class _Sequence(torch.autograd.Function):
-    """A whole sequence as one node of autograd: (*projected, *state, *initial, *weights) -> (ys, *state)."""
+    """A whole sequence as one node of autograd: (*projected, *state, *initial, *weights) -> (ys, *state).
+
+    Can be differentiated once; the plain loop can be twice.
+    """
 
     @staticmethod
     def forward(

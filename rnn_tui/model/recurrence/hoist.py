@@ -3,7 +3,7 @@
 A step's graph falls into three parts: what depends on parameters alone, what depends on the input too, and the core
 that depends on the state. The first two run before the loop, under plain autograd, the second for all T * B rows at
 once: the input product becomes one large one. Sums are regrouped first, so that in `x W + h U + b` the bias joins the
-part before the loop; this is the one place where an order of rounding changes.
+part before the loop, and a product of x and h side by side is written as two; only there an order of rounding changes.
 """
 
 from dataclasses import dataclass
@@ -89,6 +89,7 @@ def _is_sum(node: Any) -> bool:
 def _regroup_sums(graph: fx.Graph, kinds: dict[fx.Node, int]) -> bool:
     """Rewrite sums so that the terms without state are added among themselves first."""
     changed = _open_addmm(graph, kinds)
+    changed |= _open_cat(graph, kinds)
     for node in list(graph.nodes):
         if not _is_sum(node) or kinds[node] != STATE or any(_is_sum(user) for user in node.users):
             continue
@@ -123,7 +124,7 @@ def _open_addmm(graph: fx.Graph, kinds: dict[fx.Node, int]) -> bool:
         if node.target is ATEN.addmm.default
         and not node.kwargs
         and kinds[node] == STATE
-        and any(_is_sum(user) for user in node.users)
+        and (any(_is_sum(user) for user in node.users) or _mixed(node.args[1], kinds))
     ]
     for node in found:
         bias, left, right = node.args
@@ -132,6 +133,46 @@ def _open_addmm(graph: fx.Graph, kinds: dict[fx.Node, int]) -> bool:
             total = graph.call_function(ATEN.add.Tensor, (product, bias))
         for new in (product, total):
             new.meta, kinds[new] = dict(node.meta), STATE
+        node.replace_all_uses_with(total)
+    return bool(found)
+
+
+def _mixed(node: Any, kinds: dict[fx.Node, int]) -> bool:
+    """Whether a node puts side by side what depends on the state and what does not: `cat([x, h], 1)`."""
+    if (
+        not isinstance(node, fx.Node)
+        or node.target is not ATEN.cat.default
+        or node.args[1:] not in ((1,), (-1,))
+    ):
+        return False
+    parts: Any = node.args[0]
+    return len({kinds[part] == STATE for part in parts}) == 2 and all(
+        part.meta["batch"] and len(_shape(part)) == 2 for part in parts
+    )
+
+
+def _open_cat(graph: fx.Graph, kinds: dict[fx.Node, int]) -> bool:
+    """Write `cat([x, h], 1) @ W` as `x @ W[:I] + h @ W[I:]`, so that the first product can run early."""
+    found = [
+        node
+        for node in graph.nodes
+        if node.target is ATEN.mm.default and _mixed(node.args[0], kinds) and kinds[node.args[1]] == CONSTANT
+    ]
+    for node in found:
+        side_by_side, weight = node.args
+        products, start = [], 0
+        with graph.inserting_before(node):
+            for part in side_by_side.args[0]:
+                width, wide = _shape(part)[1], _shape(node)[1]
+                rows = graph.call_function(ATEN.slice.Tensor, (weight, 0, start, start + width))
+                rows.meta, kinds[rows] = {"batch": False, "shape": (width, wide)}, CONSTANT
+                products.append(graph.call_function(ATEN.mm.default, (part, rows)))
+                products[-1].meta, kinds[products[-1]] = dict(node.meta), kinds[part]
+                start += width
+            total = products[0]
+            for product in products[1:]:
+                total = graph.call_function(ATEN.add.Tensor, (total, product))
+                total.meta, kinds[total] = dict(node.meta), STATE
         node.replace_all_uses_with(total)
     return bool(found)
 
