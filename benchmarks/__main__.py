@@ -1,4 +1,4 @@
-"""`python -m benchmarks [train|sample|encode|startup …]`: all of them without a name."""
+"""`python -m benchmarks [train|engines|sample|encode|startup …]`: all of them without a name."""
 
 import argparse
 import os
@@ -8,10 +8,11 @@ import torch
 
 from benchmarks import encoding, startup, training
 from rnn_tui.model.device import cpu_count
-from rnn_tui.training.setup import warm_up_math
+from rnn_tui.training.setup import keep_memory, warm_up_math
 
 PARTS = {
     "train": training.train,
+    "engines": training.engines,
     "sample": training.sample,
     "encode": encoding.encode,
     "startup": startup.startup,
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=max(1, cpu_count() - 1))
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
+    keep_memory()
     warm_up_math()
     torch.set_num_threads(arguments.threads)
     load = os.getloadavg()[0]

@@ -63,6 +63,7 @@ FLAGS = [
     Flag("--device", "runtime", "device"),
     Flag("--precision", "runtime", "precision"),
     Flag("--threads", "runtime", "threads"),
+    Flag("--engine", "runtime", "engine"),
     Flag("--exact", "runtime", "exact"),
     Flag("--seed", "runtime", "seed"),
 ]

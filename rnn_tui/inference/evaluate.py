@@ -123,6 +123,7 @@ def evaluate_corpus(
         RnnTuiError: for a bad model file, corpus or split.
     """
     model, tokenizer, header = load_model(path, device=device)
+    model.select_engine("auto")
     chosen = corpus or corpus_of_model(header, path)
     name = split
     if split == WHOLE:

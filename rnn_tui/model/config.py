@@ -31,5 +31,9 @@ class ModelConfig:
     )
     init_std: Annotated[
         float,
-        Meta(ge=0, le=10, description="Draw weights from N(0, this), biases zero, gains one; 0: the cell's own way."),
+        Meta(
+            ge=0,
+            le=10,
+            description="Draw weights from N(0, this), biases zero, gains one; 0: the cell's own way.",
+        ),
     ] = 0.0

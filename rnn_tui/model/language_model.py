@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from rnn_tui.errors import PluginError, UsageError
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.recurrence import Stack, Unroll
+from rnn_tui.model.recurrence import Engine, Stack, Unroll
 from rnn_tui.plugin.core import Cell, Core, State
 
 ONE_HOT_LIMIT = 256
@@ -91,6 +91,26 @@ class LanguageModel(nn.Module):
         """Take one token for each row, ids (B,); return logits (B, V) and the next state."""
         ys, state = self.core.step(self.encoder(ids), state)
         return self.logits(ys), state
+
+    def engine(self) -> tuple[str, str]:
+        """Return how the core runs over time, `loop`, `eager` or `own` (a Core brings its own way), and why."""
+        for core in self.core.cores:
+            if isinstance(core, Unroll):
+                return core.engine, core.engine_reason
+        return "own", "the architecture brings its own way over time"
+
+    def select_engine(self, engine: Engine, reason: str = "") -> None:
+        """Choose the rung for every layer that is a Cell; one that cannot take it keeps all of them on the loop.
+
+        Args:
+            reason: why it is the loop, to be told by `engine`.
+        """
+        layers = [core for core in self.core.cores if isinstance(core, Unroll)]
+        for layer in layers:
+            layer.select(engine, reason)
+        if engine != "loop" and (slow := [layer for layer in layers if layer.engine == "loop"]):
+            for layer in layers:
+                layer.select("loop", slow[0].engine_reason)
 
     def parameter_count(self) -> int:
         """The number of trained values, a tied weight counted once."""

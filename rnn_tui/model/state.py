@@ -9,6 +9,11 @@ from rnn_tui.plugin.state import leaves, map_state
 __all__ = ["clone", "detach", "leaves", "map_state", "unflatten", "where_reset"]
 
 
+def arrange(template: State, state: State) -> State:
+    """Give `state` the types and the order of `template`: a cell may write a dict in another order than it read it."""
+    return map_state(lambda _, leaf: leaf, template, state)
+
+
 def detach(state: State) -> State:
     """Cut the state from the graph that made it."""
     return map_state(Tensor.detach, state)

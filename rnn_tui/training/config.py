@@ -137,6 +137,13 @@ class RuntimeConfig:
         "fp32"
     )
     threads: Annotated[int, Meta(ge=0, le=1024, description="CPU threads; 0: timed at the start.")] = 0
+    engine: Annotated[
+        Literal["auto", "loop", "eager"],
+        Meta(
+            description="How a cell runs over time: the plain loop, its step traced and taken apart (eager), or "
+            "whichever of the two is right and faster (auto)."
+        ),
+    ] = "auto"
     exact: Annotated[bool, Meta(description="Refuse whatever would make two runs differ by a bit.")] = False
     seed: Annotated[
         int, Meta(ge=0, lt=2**62, description="Seed of weights, data order, dropout and samples.")

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from rnn_tui.inference.generate import sample_text
 from rnn_tui.inference.sampling import SamplingConfig
 from rnn_tui.model.device import pick_device
 from rnn_tui.model.file import FORMAT, ModelFile, load_weights, save_model
-from rnn_tui.model.language_model import build_model
+from rnn_tui.model.language_model import LanguageModel, build_model
+from rnn_tui.model.recurrence import Engine
 from rnn_tui.plugin.options import parse_options
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 from rnn_tui.plugin.tokenizer import Tokenizer
@@ -36,6 +37,8 @@ from rnn_tui.training.setup import (
     Pace,
     choose_pace,
     device_name,
+    keep_memory,
+    race,
     refuse_inexact_kernels,
     seed_everything,
     set_precision,
@@ -52,6 +55,7 @@ def open_session(
     Raises:
         RnnTuiError: when the corpus, a plugin, the device or every checkpoint is not what the run needs.
     """
+    keep_memory()
     warm_up_math()  # before plugins and seeds: see there
     device = pick_device(config.runtime.device)
     set_precision(config.runtime.precision, device)
@@ -102,7 +106,7 @@ def open_session(
     if found is None:
         progress = Progress(base_lr=config.optim.lr)
         trainer = trainer_for(progress, Pace(1, 1, 1), [])
-        trainer.pace = _timed_pace(trainer)
+        trainer.pace = _paced_engine(trainer)
         seed_everything(config.runtime.seed)  # timing took random numbers when there is dropout
         _announce(journal, "start", trainer, corpus)
         for note in corpus.snapshot.notes:
@@ -120,6 +124,7 @@ def open_session(
         load_weights(found.model_path, model)
         progress, pace = read_progress(values)
         torch.set_num_threads(pace.threads)
+        _select_engine(model, "eager" if pace.engine == "eager" else "loop", config)
         trainer = trainer_for(progress, pace, _journalled(run, progress))
         _compare(found.manifest.get("environment", {}), environment(trainer), config, journal, progress.step)
         _announce(journal, "resume", trainer, corpus, from_step=progress.step)
@@ -128,21 +133,47 @@ def open_session(
     return trainer
 
 
+def _select_engine(model: LanguageModel, engine: Engine, config: RunConfig) -> None:
+    if config.runtime.precision == "bf16":
+        model.select_engine("loop", "the plain loop, because the other ways do not know bf16")
+    else:
+        model.select_engine(engine)
+
+
+def _paced_engine(trainer: Trainer) -> Pace:
+    """Choose the way over time, then threads and intervals. With `auto` the loop has to lose a race, unless `exact`."""
+    runtime, model = trainer.config.runtime, trainer.model
+    _select_engine(model, runtime.engine, trainer.config)
+    pace = _timed_pace(trainer)
+    if model.engine()[0] == "eager" and runtime.engine == "auto" and not runtime.exact:
+        seconds = race(
+            lambda: _free_step(trainer),
+            lambda: model.select_engine("eager"),
+            lambda: model.select_engine("loop"),
+        )
+        if seconds is not None and seconds[1] < 0.97 * seconds[0]:
+            told = f"the plain loop, which was faster: {1e3 * seconds[1]:.1f} ms a step against {1e3 * seconds[0]:.1f}"
+            model.select_engine("loop", told)
+            pace = _timed_pace(trainer)
+    return replace(pace, engine=model.engine()[0])
+
+
+def _free_step(trainer: Trainer) -> float:
+    """A whole step that changes nothing."""
+    loss, _ = trainer.loss(0, None)
+    torch.autograd.backward(loss)
+    value = loss.item()  # waits for the device
+    trainer.model.zero_grad(set_to_none=True)
+    return value
+
+
 def _timed_pace(trainer: Trainer) -> Pace:
     """Choose threads and intervals by timing whole steps that change nothing."""
-
-    def step() -> float:
-        loss, _ = trainer.loss(0, None)
-        torch.autograd.backward(loss)
-        value = loss.item()  # waits for the device
-        trainer.model.zero_grad(set_to_none=True)
-        return value
-
     data, validation = trainer.config.data, trainer.data.validation
     return choose_pace(
         trainer.config,
         trainer.model.device,
-        step,
+        lambda: _free_step(trainer),
         tokens_per_step=data.batch_size * float(trainer.plan.lengths[0]),
         validation_tokens=0 if validation is None else len(validation),
         total_steps=trainer.total_steps,
@@ -158,6 +189,7 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "device": device_name(device),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": trainer.pace.threads if device.type == "cpu" else 0,
+        "engine": trainer.model.engine()[0],
     }
 
 
@@ -190,12 +222,13 @@ def _announce(journal: RunJournal, kind: str, trainer: Trainer, corpus: Prepared
     if trainer.data.validation is not None:
         known = asdict(baselines(trainer.data.train, trainer.data.validation, corpus.tokenizer.vocab_size))
     total = trainer.total_steps
+    engine, engine_reason = trainer.model.engine()
     journal.event(
         kind,
         trainer.progress.step,
         durable=True,
-        engine="loop",
-        engine_reason="the plain loop over time",
+        engine=engine,
+        engine_reason=engine_reason,
         device=device.type,
         device_name=device_name(device),
         precision=config.runtime.precision,

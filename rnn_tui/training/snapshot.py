@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rnn_tui.errors import InputError
-from rnn_tui.model.state import leaves, unflatten
+from rnn_tui.model.state import arrange, leaves, unflatten
 from rnn_tui.training.loop import Progress, Trainer
 from rnn_tui.training.setup import Pace
 
@@ -29,7 +29,8 @@ def tensors_of(trainer: Trainer) -> dict[str, Tensor]:
             if isinstance(value, Tensor):
                 tensors[f"optim.{index}.{name}"] = value
     if trainer.state is not None:
-        for index, leaf in enumerate(leaves(trainer.state)):
+        template = trainer.model.initial_state(1)  # the order in which `restore` reads them
+        for index, leaf in enumerate(leaves(arrange(template, trainer.state))):
             tensors[f"carry.{index}"] = leaf
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 

@@ -7,6 +7,8 @@ from rnn_tui.training.config import resolve
 from rnn_tui.training.setup import (
     best_threads,
     choose_pace,
+    keep_memory,
+    race,
     refuse_inexact_kernels,
     round_125,
     set_precision,
@@ -94,3 +96,36 @@ def test_exact_runs_choose_without_timing():
         config, torch.device("cpu"), never, tokens_per_step=1, validation_tokens=1, total_steps=400
     )
     assert (pace.threads, pace.log_every, pace.validate_every) == (2, 10, 20)
+
+
+def test_a_race_is_run_in_turn_and_leaves_the_first_in_force(monkeypatch):
+    now, order = [0.0], []
+    monkeypatch.setattr("rnn_tui.training.setup.time.perf_counter", lambda: now[0])
+    seconds = {"eager": iter([9e-1, 0.3, 0.2, 0.4]), "loop": iter([0.5, 0.6, 0.5, 0.7])}
+
+    def step():
+        now[0] += next(seconds[order[-1]])
+
+    result = race(step, lambda: order.append("eager"), lambda: order.append("loop"))
+    assert result == (
+        pytest.approx(0.2),
+        pytest.approx(0.5),
+    )  # the first of each, 0.9 and 0.5, does not count
+    assert order == ["eager", "loop"] * 4 + ["eager"]
+
+
+def test_a_race_of_slow_steps_is_not_run(monkeypatch):
+    now, order = [0.0], []
+    monkeypatch.setattr("rnn_tui.training.setup.time.perf_counter", lambda: now[0])
+
+    def step():
+        now[0] += 3.0
+
+    assert race(step, lambda: order.append("eager"), lambda: order.append("loop")) is None
+    assert order == ["eager", "eager"]
+
+
+def test_keeping_memory_harms_nothing(monkeypatch):
+    keep_memory()
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())  # a C library without mallopt
+    keep_memory()

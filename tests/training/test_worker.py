@@ -123,13 +123,20 @@ def test_a_run_from_start_to_end(tmp_path, text):
 
 @pytest.mark.parametrize("sampling", ["sequential", "random"])
 @pytest.mark.parametrize(
-    ("arch", "precision"), [("lstm", "fp32"), ("nn-gru", "fp32"), ("gru", "bf16"), ("nn-lstm", "bf16")]
+    ("arch", "engine", "precision"),
+    [
+        ("lstm", "loop", "fp32"),
+        ("lstm", "eager", "fp32"),
+        ("nn-gru", "auto", "fp32"),
+        ("gru", "loop", "bf16"),
+        ("nn-lstm", "auto", "bf16"),
+    ],
 )
-def test_stopped_and_resumed_equals_undisturbed(tmp_path, text, arch, precision, sampling):
+def test_stopped_and_resumed_equals_undisturbed(tmp_path, text, arch, engine, precision, sampling):
     more = {
-        "runtime": {"threads": 1, "device": "cpu", "precision": precision},
         "model": {"arch": arch, "hidden_size": 16, "dropout": 0.2, "num_layers": 2},
         "data": {"seq_len": 12, "seq_len_min": 5, "batch_size": 8, "sampling": sampling},
+        "runtime": {"threads": 1, "device": "cpu", "engine": engine, "precision": precision},
     }
     whole, parts = make(tmp_path, "whole", text, **more), make(tmp_path, "parts", text, **more)
     assert train(whole) == 0
@@ -141,6 +148,38 @@ def test_stopped_and_resumed_equals_undisturbed(tmp_path, text, arch, precision,
     assert train(parts) == 0
     assert fingerprint(parts) == fingerprint(whole)
     assert curve(parts) == curve(whole)
+    announced = [e.data["engine"] for e in events(parts) if e.kind in ("start", "resume")]
+    assert announced == ["own" if arch.startswith("nn-") else engine] * 3
+    assert not [e for e in events(parts) if e.kind == "warning"]
+
+
+def test_the_way_over_time_is_chosen_once(tmp_path, text, monkeypatch):
+    """By a race at the start; a resumed run takes the one it began with, and says so where it cannot."""
+    from rnn_tui.model.recurrence import unrolled
+    from rnn_tui.training import session
+
+    run = make(tmp_path, "a", text)
+    monkeypatch.setattr(session, "race", lambda *_: (2.0, 1.0))  # the loop wins
+    stop_at(run, 5)
+    train(run)
+    start = events(run)[0].data
+    assert start["engine"] == "loop"
+    assert "which was faster" in start["engine_reason"]
+    other = make(tmp_path, "b", text)
+    monkeypatch.setattr(session, "race", lambda *_: (1.0, 2.0))
+    stop_at(run, 10)
+    train(run)
+    assert events(run)[-1].data["reason"] == "stopped"
+    assert [e.data["engine"] for e in events(run) if e.kind == "resume"] == ["loop"]
+    stop_at(other, 5)
+    train(other)
+    assert events(other)[0].data["engine"] == "eager"
+    monkeypatch.setattr(unrolled, "_verified_plans", lambda *_: ({}, "a test says so"))
+    assert train(other) == 0
+    resume = next(e for e in events(other) if e.kind == "resume").data
+    assert (resume["engine"], "a test says so" in resume["engine_reason"]) == ("loop", True)
+    warnings = [e.data["message"] for e in events(other) if e.kind == "warning"]
+    assert warnings == ["resuming is not bit-exact: engine eager is now loop"]
 
 
 def stop_at(run, step):
@@ -423,6 +462,7 @@ def test_validation_equals_evaluating_the_model_file(tmp_path, text):
     model, tokenizer, header = load_model(run.model_path)
     config = resolve([("x", settings(text))]).config
     ids = prepare_with(config.corpus, tokenizer).splits["validation"].ids()
+    model.select_engine(events(run)[0].data["engine"])  # another way over time differs in the last bits
     assert (
         evaluate(model, ids).mean == header.training["validation_loss"] == events(run)[-1].data["best_loss"]
     )

@@ -1,6 +1,11 @@
-"""Ways to run a cell over time."""
+"""Ways to run a cell over time.
 
-from rnn_tui.model.recurrence.loop import Unroll
+`Unroll` turns a Cell into a Core and picks the way; `Stack` puts Cores on top of each other. The plain loop is in
+`loop`; the eager rung reads a step (`graph`), takes out what does not need the state (`hoist`), divides the rest into
+forward and backward (`split`) and runs it (`eager`), and `verify` compares it with the loop.
+"""
+
 from rnn_tui.model.recurrence.stack import Stack
+from rnn_tui.model.recurrence.unrolled import Engine, Unroll, unroll
 
-__all__ = ["Stack", "Unroll"]
+__all__ = ["Engine", "Stack", "Unroll", "unroll"]

@@ -1,0 +1,254 @@
+"""One step as a graph that holds for any number of rows.
+
+A function of tensors whose dimension 0 counts rows is traced twice, with 3 and with 5 rows. The two graphs must be the
+same but for whole numbers that are multiples of the rows; these become products of a `rows` input. One graph then
+serves the step (B rows) and the whole sequence (T * B rows), without tracing again for another batch or length.
+"""
+
+import operator
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+ROWS = (3, 5)
+"""Odd and unlikely as a width, and multiples of each other only by mistake."""
+
+ATEN = torch.ops.aten
+
+# torch.* parses its arguments 2 to 3 microseconds faster than the operator of the same name, of which a step has
+# dozens; only names whose arguments are the same in both stand here
+_FAST = {
+    getattr(getattr(ATEN, name), overload): getattr(torch, name)
+    for name, overload in [
+        ("mm", "default"),
+        ("addmm", "default"),
+        ("bmm", "default"),
+        ("add", "Tensor"),
+        ("sub", "Tensor"),
+        ("mul", "Tensor"),
+        ("div", "Tensor"),
+        ("sigmoid", "default"),
+        ("tanh", "default"),
+        ("relu", "default"),
+        ("exp", "default"),
+        ("neg", "default"),
+        ("rsub", "Scalar"),
+        ("cat", "default"),
+        ("split", "Tensor"),
+        ("t", "default"),
+        ("where", "self"),
+        ("abs", "default"),
+        ("sqrt", "default"),
+        ("rsqrt", "default"),
+    ]
+}
+# the trace saw contiguous tensors, the run may see slices of a longer one: reshape takes both
+_FAST[ATEN.view.default] = _FAST[ATEN._unsafe_view.default] = torch.reshape
+
+
+class NotTraceable(Exception):
+    """Why a step cannot become a graph, as half a sentence."""
+
+
+def trace(function: Callable[..., Sequence[Tensor]], examples: Callable[[int], Sequence[Tensor]]) -> fx.Graph:
+    """Return the graph of `function`: inputs `rows` and one for each tensor, output a tuple.
+
+    Each node that is a tensor has `meta["batch"]`, whether its dimension 0, and no other, is the rows, and
+    `meta["shape"]` as it was with `ROWS[0]` rows.
+
+    Args:
+        function: takes tensors, returns a flat sequence of tensors; called under whatever gradient mode is on.
+        examples: makes the tensors for a number of rows.
+
+    Raises:
+        NotTraceable: with the reason.
+    """
+    first, second = (_trace_once(function, examples(rows)) for rows in ROWS)
+    return _merge(first, second)
+
+
+def _trace_once(function: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> fx.GraphModule:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _make_fx(lambda *flat: tuple(function(*flat)), tensors)
+    except NotTraceable:
+        raise
+    except (
+        Exception
+    ) as error:  # anything a stranger's step may raise, and any change in a private part of torch
+        text = str(error)
+        if "data-dependent" in text or "tracing tensor" in text:
+            raise NotTraceable("it branches on the values of a tensor") from error
+        raise NotTraceable(
+            f"{type(error).__name__}: {(text.splitlines() or ['no message'])[0][:200]}"
+        ) from error
+
+
+def _make_fx(function: Callable[..., tuple[Tensor, ...]], tensors: Sequence[Tensor]) -> fx.GraphModule:
+    from torch.fx.experimental.proxy_tensor import make_fx  # not public: it may move
+
+    # the first call of a process imports for 1.2 to 1.5 s, with fake tensors as with real ones; real ones need nothing
+    # special where a step uses a tensor that is no parameter
+    return make_fx(function, tracing_mode="real")(*tensors)
+
+
+def _merge(first: fx.GraphModule, second: fx.GraphModule) -> fx.Graph:
+    graph = fx.Graph()
+    rows = graph.placeholder("rows")
+    multiples: dict[int, fx.Node] = {1: rows}
+    copies: dict[fx.Node, fx.Node] = {}
+
+    def number(a: int, b: int) -> Any:
+        if a == b:
+            return a
+        factor, rest = divmod(a, ROWS[0])
+        if rest or b != factor * ROWS[1]:
+            raise NotTraceable("it does something else for another number of rows")
+        if factor not in multiples:
+            multiples[factor] = graph.call_function(operator.mul, (rows, factor))
+        return multiples[factor]
+
+    def both(a: Any, b: Any) -> Any:
+        if isinstance(a, fx.Node):
+            return copies[a]
+        if isinstance(a, list | tuple):
+            if len(a) != len(b):
+                raise NotTraceable("it does something else for another number of rows")
+            return [both(x, y) for x, y in zip(a, b, strict=True)]
+        if type(a) is int and type(b) is int:
+            return number(a, b)
+        if a != b and not (a != a and b != b):  # two NaNs are the same number here
+            raise NotTraceable("it computes with a number that changes from call to call")
+        return a
+
+    if len(first.graph.nodes) != len(second.graph.nodes):
+        raise NotTraceable("it does something else for another number of rows")
+    for one, other in zip(first.graph.nodes, second.graph.nodes, strict=True):
+        if one.op != other.op or (one.op == "call_function" and one.target != other.target):
+            raise NotTraceable("it does something else for another number of rows")
+        if one.op == "output":
+            graph.output(tuple(both(one.args[0], other.args[0])))
+            continue
+        if one.op == "placeholder":
+            node = graph.placeholder(one.name)
+        elif one.op == "get_attr":
+            node = _constant(graph, first, second, str(one.target), str(other.target))
+        else:
+            _check(one.target)
+            args = tuple(both(a, b) for a, b in zip(one.args, other.args, strict=True))
+            kwargs = {key: both(value, other.kwargs[key]) for key, value in one.kwargs.items()}
+            node = graph.call_function(one.target, args, kwargs)
+        value, again = one.meta.get("val"), other.meta.get("val")
+        node.meta["batch"] = _is_batch(value, again)
+        node.meta["shape"] = tuple(value.shape) if isinstance(value, Tensor) else None  # with ROWS[0] rows
+        copies[one] = node
+    return graph
+
+
+def _constant(graph: fx.Graph, first: fx.GraphModule, second: fx.GraphModule, a: str, b: str) -> fx.Node:
+    value, other = getattr(first, a), getattr(second, b)
+    if value.shape != other.shape or not torch.equal(value, other):
+        raise NotTraceable("it uses a tensor that changes from call to call")
+    node = graph.get_attr(a)
+    node.meta["value"] = value
+    return node
+
+
+def _check(target: Any) -> None:
+    if isinstance(target, torch._ops.OpOverload):
+        if torch.Tag.nondeterministic_seeded in target.tags:
+            raise NotTraceable("it draws random numbers")
+        if target._schema.is_mutable:
+            raise NotTraceable("it writes to a tensor in place")
+    elif target is not operator.getitem:
+        raise NotTraceable(f"it calls {target}")
+
+
+def _is_batch(one: Any, other: Any) -> bool:
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor) and one.dim()):
+        return False
+    return (one.shape[0], other.shape[0]) == ROWS and one.shape[1:] == other.shape[1:]
+
+
+def is_size(node: fx.Node) -> bool:
+    """Whether a node is the number of rows or a multiple of it."""
+    return (node.op == "placeholder" and node.name == "rows") or (
+        node.target is operator.mul and not isinstance(node.args[1], fx.Node)
+    )
+
+
+def tensor_inputs(graph: fx.Graph) -> list[fx.Node]:
+    """The inputs without `rows`, in order."""
+    return [node for node in graph.nodes if node.op == "placeholder"][1:]
+
+
+def outputs(graph: fx.Graph) -> list[fx.Node]:
+    """The nodes that the graph returns."""
+    return list(graph.output_node().args[0])  # type: ignore[arg-type]
+
+
+def extract(
+    source: fx.Graph,
+    inputs: Sequence[fx.Node],
+    wanted: Sequence[fx.Node],
+    replace: Callable[[fx.Graph, fx.Node, dict[fx.Node, fx.Node]], fx.Node | None] | None = None,
+    instead: dict[fx.Node, str] | None = None,
+) -> fx.Graph:
+    """Return the part of `source` that leads from `inputs` to `wanted`.
+
+    Its inputs are rows, `inputs`, and one of the given name for each node in `instead`: `replace`, which may put
+    another node in the place of one, uses these.
+    """
+    instead = instead or {}
+    graph = fx.Graph()
+    rows = graph.placeholder("rows")
+    known: dict[fx.Node, fx.Node] = {}
+    for node in inputs:
+        known[node] = graph.placeholder(f"in_{len(known)}")
+        known[node].meta = dict(node.meta)
+    for name in instead.values():
+        graph.placeholder(name)
+    needed = ancestors(wanted, stop={*inputs, *instead})
+    for node in source.nodes:
+        if node not in needed or node in known or node in instead:
+            continue
+        if node.op == "placeholder":
+            if node.name != "rows":
+                raise NotTraceable(f"a part of it needs {node.name}")  # a mistake of ours; the loop is right
+            known[node] = rows
+            continue
+        replaced = replace(graph, node, known) if replace else None
+        known[node] = replaced or graph.node_copy(node, lambda n: known[n])
+        known[node].meta = dict(node.meta)
+    graph.output(tuple(known[node] for node in wanted))
+    return graph
+
+
+def ancestors(wanted: Sequence[fx.Node], stop: set[fx.Node]) -> set[fx.Node]:
+    """Return `wanted` and all that they are computed from; what lies before a node of `stop` is left out."""
+    found: set[fx.Node] = set()
+    waiting = list(wanted)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            if node not in stop:
+                waiting.extend(node.all_input_nodes)
+    return found
+
+
+def runnable(graph: fx.Graph) -> Callable[..., tuple[Any, ...]]:
+    """Compile a graph to a Python function of (rows, *inputs)."""
+    constants = {str(node.target): node.meta["value"] for node in graph.nodes if node.op == "get_attr"}
+    copy = fx.Graph()
+    copy.output(copy.graph_copy(graph, {}))
+    for node in copy.nodes:
+        if node.op == "call_function":
+            node.target = _FAST.get(node.target, node.target)
+    module = fx.GraphModule(constants, copy)
+    function: Callable[..., tuple[Any, ...]] = module.forward
+    return function
