@@ -136,7 +136,7 @@ def progress_bar() -> Iterator[Advance | None]:
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TaskProgressColumn(markup=False),
+        TaskProgressColumn("{task.percentage:>3.0f} %", markup=False),
         TimeRemainingColumn(),
         console=console(sys.stderr),
         transient=True,

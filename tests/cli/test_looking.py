@@ -10,7 +10,7 @@ import pytest
 
 from rnn_tui.cli import doctor
 from rnn_tui.cli.corpus import bar
-from rnn_tui.cli.output import duration, emit, figure, size, table
+from rnn_tui.cli.output import duration, emit, figure, progress_bar, size, table
 from rnn_tui.cli.runs import flat, thinned
 
 
@@ -222,6 +222,17 @@ def test_table_on_a_narrow_terminal_leaves_columns_out_and_keeps_names_whole(cap
         ],
         40: [["run", "state", "step"], ["lstm-tinyshakespeare-1", "finished", "1200"]],
     }
+
+
+def test_progress_bar_shows_what_and_how_much(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress_bar() as advance:
+        advance("reading", 1, 4)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    assert re.search(r"reading [━╺]+ +25 % ", shown)
+    assert "[progress" not in shown
 
 
 def test_words_for_numbers():
