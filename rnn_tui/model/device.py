@@ -1,6 +1,7 @@
 """Which device a setting means on this machine, and how many of its cores to use."""
 
 import os
+import sys
 
 import torch
 
@@ -43,3 +44,11 @@ def leave_one_core() -> None:
     """
     free = cpu_count() - max(1, round(os.getloadavg()[0])) if hasattr(os, "getloadavg") else cpu_count() - 1
     torch.set_num_threads(max(1, min(free, torch.get_num_threads())))
+
+
+if __name__ == "__main__":  # asked by `training.launch.check_device`, whose process does without torch
+    try:
+        pick_device(sys.argv[1])
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -4,6 +4,8 @@ Everything that can be wrong is found before anything is written: settings, plug
 one batch fits. Preparing the corpus here also fills the cache that the worker then reads.
 """
 
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +18,7 @@ from rnn_tui import __version__
 from rnn_tui.corpus.prepare import PreparedCorpus, prepare
 from rnn_tui.corpus.snapshot import Progress
 from rnn_tui.corpus.sources import check_source
-from rnn_tui.errors import BusyError, InputError, RnnTuiError
+from rnn_tui.errors import BusyError, InputError, RnnTuiError, UsageError
 from rnn_tui.plugin.describe import check_options
 from rnn_tui.plugin.options import make_options
 from rnn_tui.plugin.registry import load_plugin, plugin_record
@@ -39,6 +41,7 @@ def prepare_run_config(layers: Sequence[Layer]) -> Resolved:
     tokenizer = check_options("tokenizer", config.tokenizer.name, config.tokenizer.options)
     if config.corpus.source != "-":
         check_source(config.corpus.source)
+    check_device(config.runtime.device)
     return Resolved(
         replace(
             config,
@@ -48,6 +51,24 @@ def prepare_run_config(layers: Sequence[Layer]) -> Resolved:
         ),
         resolved.origins,
     )
+
+
+def check_device(name: str) -> None:
+    """Refuse a device by name that is not here. A child asks torch, which this process does without.
+
+    Raises:
+        UsageError: naming the devices that are.
+    """
+    if name in ("auto", "cpu"):
+        return
+    asked = subprocess.run(
+        [sys.executable, "-m", "rnn_tui.model.device", name],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if asked.returncode == UsageError.exit_code:
+        raise UsageError(asked.stderr.strip())
 
 
 def lasting_source(source: str) -> str:

@@ -8,11 +8,9 @@ samples, logging) draws from generators of its own and leaves all of it as it wa
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -25,49 +23,12 @@ from rnn_tui.tasks.next_token import evaluate, sequence_loss
 from rnn_tui.tasks.windows import Plan, plan_epoch
 from rnn_tui.training.config import RunConfig
 from rnn_tui.training.optim import clip_gradients, set_rate
+from rnn_tui.training.progress import Data, Ending, Progress, Replayed, planned_steps
 from rnn_tui.training.schedule import factor
 from rnn_tui.training.setup import Pace
 
 SKIPS_BEFORE_DIVERGED = 3
 DISK_FAILURES_BEFORE_PAUSE = 3
-
-
-@dataclass
-class Progress:
-    """Where a run is. JSON values only; the order of the data follows from (seed, epoch, window)."""
-
-    step: int = 0
-    tokens: int = 0
-    epoch: int = 0
-    window: int = 0
-    elapsed: float = 0.0
-    base_lr: float = 0.0
-    plateau: float = 1.0
-    plateau_bad: int = 0
-    train_loss: float | None = None
-    validation_loss: float | None = None
-    validated_at: int = -1
-    best_loss: float | None = None
-    best_step: int | None = None
-    stale: int = 0
-    skipped: int = 0
-    # since the last point of the curve
-    loss_sum: float = 0.0  # nats
-    predicted: int = 0  # tokens that these nats are the loss of
-    norm_sum: float = 0.0
-    clipped: int = 0
-    summed: int = 0  # updates
-    applied: list[str] = field(default_factory=list)  # ids of the commands that took effect, the newest 100
-
-
-@dataclass(frozen=True)
-class Data:
-    """The splits as ids, the validation split as far as it is read, and what relates tokens to characters and bytes."""
-
-    train: npt.NDArray[Any]
-    validation: npt.NDArray[Any] | None
-    chars_per_token: float
-    bytes_per_token: float
 
 
 class Journal(Protocol):
@@ -86,24 +47,6 @@ class Requests(Protocol):
     def poll(self) -> list[Any]: ...
 
     def done(self, command: Any) -> None: ...
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """A change of the learning rate that was journalled after the checkpoint a run resumes from."""
-
-    step: int
-    id: str
-    rate: float
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Why the loop returned."""
-
-    reason: str
-    message: str
-    exit_code: int
 
 
 class Trainer:
@@ -298,6 +241,11 @@ class Trainer:
         return None
 
     @property
+    def _first_look(self) -> int:
+        """The step of one early validation, where intervals are automatic: soon there is a model worth prompting."""
+        return 0 if self.config.watch.validate_every else self.pace.validate_every // 8
+
+    @property
     def rate(self) -> float:
         """The learning rate of the last update."""
         return float(self.optimizer.param_groups[0]["lr"])
@@ -310,11 +258,12 @@ class Trainer:
             self._log()
         self.journal.status("running", self)
         due = None
-        if self.data.validation is not None and progress.step % self.pace.validate_every == 0:
+        looking = progress.step % self.pace.validate_every == 0 or progress.step == self._first_look
+        if self.data.validation is not None and looking:
             best = self.validate()
             self._sample()
             due = "best" if best else None
-        elif self.data.validation is None and progress.step % self.pace.validate_every == 0:
+        elif self.data.validation is None and looking:
             self._sample()
         minutes = (time.monotonic() - self._saved_at) / 60
         if checkpoint.every_steps and progress.step % checkpoint.every_steps == 0:
@@ -423,6 +372,12 @@ class Trainer:
             self.journal.event("warning", self.progress.step, message=str(error))
             if self._disk_failures >= DISK_FAILURES_BEFORE_PAUSE and self._stop is None:
                 self._paused = True
+                self.journal.event(
+                    "warning",
+                    self.progress.step,
+                    message=f"pausing: {self._disk_failures} checkpoints in a row could not be written; make room on "
+                    "the disk, then resume the run, or stop it",
+                )
         else:
             self._disk_failures = 0
         self._off_the_clock(begin)
@@ -498,16 +453,3 @@ class Trainer:
         if progress.step < optim.warmup_steps or not scale:  # a schedule without a floor ends at 0
             scale = 1.0
         progress.base_lr = rate / scale
-
-
-def planned_steps(config: RunConfig, steps_per_epoch: int) -> int | None:
-    """The number of updates at which the budget ends, or None where only minutes limit it."""
-    budget = config.budget
-    limits = []
-    if budget.steps:
-        limits.append(budget.steps)
-    if budget.epochs:
-        limits.append(max(1, math.ceil(budget.epochs * steps_per_epoch)))
-    if not limits and not budget.minutes:
-        limits.append(10 * steps_per_epoch)
-    return min(limits) if limits else None

@@ -31,8 +31,9 @@ from rnn_tui.training import checkpoint as checkpoints
 from rnn_tui.training.config import RunConfig, to_dict
 from rnn_tui.training.journal import RunJournal
 from rnn_tui.training.launch import prepare_corpus
-from rnn_tui.training.loop import Data, Progress, Replayed, Trainer
+from rnn_tui.training.loop import Trainer
 from rnn_tui.training.optim import build_optimizer
+from rnn_tui.training.progress import Data, Progress, Replayed
 from rnn_tui.training.setup import (
     Pace,
     choose_pace,
@@ -216,6 +217,15 @@ def _journalled(run: RunFolder, progress: Progress) -> list[Replayed]:
     return sorted((c for c in changes.values() if c.id not in progress.applied), key=lambda c: c.step)
 
 
+def exactness(trainer: Trainer) -> str:
+    """Say what a resumed or repeated run shares with this one."""
+    runtime, device = trainer.config.runtime, trainer.model.device
+    if device.type != "cpu" and not runtime.exact:
+        return f"to rounding: kernels on {device.type} may differ from run to run; --exact refuses those"
+    told = f"bit for bit on this machine with torch {torch.__version__} and {trainer.pace.threads} threads"
+    return told + (", up to the step at which the minutes end" if trainer.config.budget.minutes else "")
+
+
 def _announce(journal: RunJournal, kind: str, trainer: Trainer, corpus: PreparedCorpus, **more: Any) -> None:
     config, device = trainer.config, trainer.model.device
     known = {}
@@ -249,7 +259,7 @@ def _announce(journal: RunJournal, kind: str, trainer: Trainer, corpus: Prepared
         chars_per_token=trainer.data.chars_per_token,
         bytes_per_token=trainer.data.bytes_per_token,
         torch=str(torch.__version__),
-        exactness=f"bit for bit on this machine with torch {torch.__version__} and {trainer.pace.threads} threads",
+        exactness=exactness(trainer),
         **known,
         **more,
     )

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from rnn_tui.errors import InputError
 from rnn_tui.model.state import arrange, leaves, unflatten
-from rnn_tui.training.loop import Progress, Trainer
+from rnn_tui.training.loop import Trainer
+from rnn_tui.training.progress import Progress
 from rnn_tui.training.setup import Pace
 
 

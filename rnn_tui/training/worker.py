@@ -22,7 +22,8 @@ from rnn_tui.runs.process import die_with_parent
 from rnn_tui.runs.supervisor import FOREGROUND
 from rnn_tui.training.config import from_dict
 from rnn_tui.training.journal import RunJournal
-from rnn_tui.training.loop import Ending, Trainer
+from rnn_tui.training.loop import Trainer
+from rnn_tui.training.progress import Ending
 from rnn_tui.training.session import open_session
 
 SAME_PRESS = 1.0

@@ -15,7 +15,7 @@ import torch
 from msgspec import structs
 
 from rnn_tui.corpus.baselines import baselines
-from rnn_tui.errors import BusyError, DiskError, DivergedError, InputError
+from rnn_tui.errors import BusyError, DiskError, DivergedError, InputError, UsageError
 from rnn_tui.model.file import read_header
 from rnn_tui.runs.control import send
 from rnn_tui.runs.events import EventReader, effective, number
@@ -26,6 +26,7 @@ from rnn_tui.training import checkpoint, session, worker
 from rnn_tui.training.config import resolve
 from rnn_tui.training.launch import create, prepare_corpus, prepare_run_config
 from rnn_tui.training.loop import Trainer
+from rnn_tui.training.setup import Pace
 
 
 @pytest.fixture(autouse=True)
@@ -621,3 +622,18 @@ def test_a_log_that_cannot_be_written_does_not_change_the_exit_code(tmp_path, te
         assert sys.stderr.written == 1
     assert code == 3
     assert read_status(run).state == "failed"
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_written(tmp_path, text):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(UsageError, match=r"device cuda is not here.*finds cpu"):
+        make(tmp_path, "a", text, runtime={"device": "cuda"})
+    assert not (tmp_path / "runs").exists()
+
+
+def test_with_automatic_intervals_the_first_validation_comes_early(tmp_path, text, monkeypatch):
+    monkeypatch.setattr("rnn_tui.training.session._paced_engine", lambda trainer: Pace(1, 4, 16))
+    run = make(tmp_path, "a", text, watch={"log_every": 0, "validate_every": 0, "sample_length": 0})
+    assert train(run) == 0
+    assert [e.step for e in events(run) if e.kind == "validation"] == [2, 16, 30]

@@ -1,0 +1,78 @@
+"""Where a run is, what it works on, when it is complete and why it ended: plain data."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from rnn_tui.training.config import RunConfig
+
+
+@dataclass
+class Progress:
+    """Where a run is. JSON values only; the order of the data follows from (seed, epoch, window)."""
+
+    step: int = 0
+    tokens: int = 0
+    epoch: int = 0
+    window: int = 0
+    elapsed: float = 0.0
+    base_lr: float = 0.0
+    plateau: float = 1.0
+    plateau_bad: int = 0
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    validated_at: int = -1
+    best_loss: float | None = None
+    best_step: int | None = None
+    stale: int = 0
+    skipped: int = 0
+    # since the last point of the curve
+    loss_sum: float = 0.0  # nats
+    predicted: int = 0  # tokens that these nats are the loss of
+    norm_sum: float = 0.0
+    clipped: int = 0
+    summed: int = 0  # updates
+    applied: list[str] = field(default_factory=list)  # ids of the commands that took effect, the newest 100
+
+
+@dataclass(frozen=True)
+class Data:
+    """The splits as ids, the validation split as far as it is read, and what relates tokens to characters and bytes."""
+
+    train: npt.NDArray[Any]
+    validation: npt.NDArray[Any] | None
+    chars_per_token: float
+    bytes_per_token: float
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A change of the learning rate that was journalled after the checkpoint a run resumes from."""
+
+    step: int
+    id: str
+    rate: float
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why the loop returned."""
+
+    reason: str
+    message: str
+    exit_code: int
+
+
+def planned_steps(config: RunConfig, steps_per_epoch: int) -> int | None:
+    """The number of updates at which the budget ends, or None where only minutes limit it."""
+    budget = config.budget
+    limits = []
+    if budget.steps:
+        limits.append(budget.steps)
+    if budget.epochs:
+        limits.append(max(1, math.ceil(budget.epochs * steps_per_epoch)))
+    if not limits and not budget.minutes:
+        limits.append(10 * steps_per_epoch)
+    return min(limits) if limits else None
