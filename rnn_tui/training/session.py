@@ -112,9 +112,8 @@ def open_session(
         _announce(journal, "start", trainer, corpus)
         for note in corpus.snapshot.notes:
             journal.event("note", 0, message=note)
-        save(
-            run, trainer, corpus, journal, "start"
-        )  # from here on a kill loses time, never the run's identity
+        # from here on a kill loses time, never the weights that the run began with
+        save(run, trainer, corpus, journal, "start")
     else:
         tensors, values = found.load()
         if values.get("corpus") != corpus.fingerprint:

@@ -109,7 +109,7 @@ def _verified_plans(cell: Cell, input_size: int) -> tuple[dict[bool, Plan], str 
         return {}, str(error)
     except (
         Exception
-    ) as error:  # a stranger's step may raise anything; the loop will say it better, if it is wrong too
+    ) as error:  # a stranger's step may raise anything; if it is wrong, the loop will say it better
         return {}, f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0][:200]}"
     finally:
         for module, training in modes.items():
