@@ -115,8 +115,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
-        # The reader has gone. The interpreter flushes once more at exit, which must not fail too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except Exception as error:
         if options.get("debug"):
@@ -125,7 +124,16 @@ def run(arguments: list[str]) -> int:
             print(safe_text(traceback.format_exc(), newlines=True), file=sys.stderr)
         line, code = explain(error)
         print(f"rnn-tui: error: {line}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return code
+
+
+def _drop_output() -> None:
+    """Send what could not be written nowhere: the interpreter flushes once more at exit, and would exit with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: Exception) -> tuple[str, int]:

@@ -289,7 +289,7 @@ def test_a_worker_outlives_its_starter_and_the_hang_up_of_its_session(
 def test_a_zombie_worker_counts_as_dead(run: RunFolder, fake_worker: SetWorker) -> None:
     """Where nobody reaps, as under many containers' first process, the pid stays; the run must not."""
     fake_worker(steps=50, ending="die")
-    child = subprocess.Popen(supervisor.worker_command(run))
+    child = subprocess.Popen(supervisor.worker_command(run), env=os.environ | {"PYTHONUNBUFFERED": "1"})
     who = identify(child.pid)
     assert wait_until_running(run, 10).state == "running"
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
