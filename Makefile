@@ -3,12 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow check format bench docs clean
+.PHONY: help demo test check format bench docs clean
 
 help:
 	@echo "make demo       one minute of training on the built-in corpus, then a completion"
 	@echo "make test       the tests, under ten minutes on two cores"
-	@echo "make test-slow  the long ones: kill -9, wheel in an empty environment"
 	@echo "make check      formatting, lint, types, import contracts"
 	@echo "make bench      the figures of docs/log.md"
 	@echo "make docs       the pictures of the README"
@@ -25,9 +24,6 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto
-
-test-slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
