@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rnn_tui.plugin.describe import PluginDescription
 
 BUILT_IN = "stdlib"
-_WIDE = 110
+_WIDE = 124  # two columns of counts with nine digits fit side by side
 
 
 class CorpusPane(Pane):

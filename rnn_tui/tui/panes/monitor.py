@@ -50,9 +50,10 @@ class Monitor(Vertical):
     Monitor #sample { height: 3; }
     Monitor #log { height: 1; }
     Monitor #log-title { display: none; }
-    .-high Monitor #sample { height: 8; }
+    .-high Monitor #sample { height: 5; }
     .-high Monitor #log { height: 3; }
-    .-high Monitor #small { display: block; height: 10; }
+    .-high Monitor #small { display: block; height: 7; }
+    .-wide.-high Monitor #small { height: 10; }
     Monitor #small Chart { width: 1fr; margin-right: 1; }
     .-wide Monitor #body { layout: horizontal; }
     .-wide Monitor #charts { width: 1fr; height: 1fr; margin-right: 2; }
