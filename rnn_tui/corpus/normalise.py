@@ -107,8 +107,3 @@ _STEPS: dict[Step, Callable[[Texts], Iterator[str]]] = {
     "collapse-spaces": _collapse_spaces,
     "transliterate": _transliterate,
 }
-
-
-def summaries() -> dict[str, str]:
-    """Return each step's name and what it does, in one line."""
-    return {name: (step.__doc__ or "").strip().splitlines()[0] for name, step in _STEPS.items()}

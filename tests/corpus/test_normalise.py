@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnn_tui.corpus.config import Step
-from rnn_tui.corpus.normalise import normalise, summaries
+from rnn_tui.corpus.normalise import normalise
 from rnn_tui.errors import UsageError
 
 STEPS = get_args(Step)
@@ -69,8 +69,3 @@ def test_transliterate_without_its_package(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "anyascii", None)
     with pytest.raises(UsageError, match=r"pip install 'rnn-tui\[transliterate\]'"):
         normalise(iter(()), ("transliterate",))
-
-
-def test_every_step_is_described() -> None:
-    assert set(summaries()) == set(STEPS)
-    assert all(summaries().values())
