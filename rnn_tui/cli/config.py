@@ -1,5 +1,7 @@
 """`rnn-tui config`: what the settings are and which layer each comes from."""
 
+import json
+
 import click
 
 from rnn_tui.cli.base import Group, json_option
@@ -75,7 +77,10 @@ def init() -> None:
     for section, declared in sections().items():
         lines.append(f"[{section}]")
         for info in option_infos(declared):
-            lines += [f"# {info.help}", f"# {tomli_w.dumps({info.name: info.default}).strip()}"]
+            # of one line each: a list as JSON has it is one in TOML, too
+            value = json.dumps(info.default, ensure_ascii=False) if isinstance(info.default, tuple) else None
+            setting = f"{info.name} = {value}" if value else tomli_w.dumps({info.name: info.default}).strip()
+            lines += [f"# {info.help}", f"# {setting}"]
         lines.append("")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

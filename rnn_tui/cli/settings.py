@@ -42,10 +42,13 @@ FLAGS = [
     Flag("--first-tokens", "corpus", "first_tokens"),
     Flag("--validation", "corpus", "validation"),
     Flag("--strict", "corpus", "strict"),
+    Flag("--task", "task", "name"),
+    Flag("--column", "task", "columns"),
     Flag("--arch", "model", "arch"),
     Flag("--hidden-size", "model", "hidden_size"),
     Flag("--num-layers", "model", "num_layers"),
     Flag("--encoder", "model", "encoder"),
+    Flag("--bidirectional", "model", "bidirectional"),
     Flag("--dropout", "model", "dropout"),
     Flag("--sampling", "data", "sampling"),
     Flag("--seq-len", "data", "seq_len"),
@@ -59,7 +62,7 @@ FLAGS = [
     Flag("--epochs", "budget", "epochs"),
     Flag("--minutes", "budget", "minutes"),
     Flag("--patience", "budget", "patience"),
-    Flag("--sample-prompt", "watch", "sample_prompt"),
+    Flag("--sample-prompt", "watch", "sample_prompts"),
     Flag("--device", "runtime", "device"),
     Flag("--precision", "runtime", "precision"),
     Flag("--threads", "runtime", "threads"),
@@ -70,6 +73,7 @@ FLAGS = [
 HEADINGS = {
     "corpus": "Text",
     "tokenizer": "Text",
+    "task": "Model",
     "model": "Model",
     "data": "Batches",
     "optim": "Optimiser",
@@ -95,10 +99,13 @@ def _option(flag: Flag) -> HeadedOption:
         attributes["metavar"] = "N|MIN-MAX"
         text += " A range draws each window's length from it."
     else:
-        attributes["type"] = {"int": int, "float": float, "str": str}[info.type]
+        attributes |= {"type": {"int": int, "float": float, "str": str}[info.type]}
+        if info.many:
+            attributes |= {"multiple": True}
+            text += " May be given several times."
     if flag.name in COMPLETIONS:
         attributes["shell_complete"] = COMPLETIONS[flag.name]
-    if info.default not in ("", (), 0, 0.0, False):
+    if info.default not in ("", (), ("",), 0, 0.0, False):
         text += f"  [default: {info.default}]"
     return HeadedOption(
         [declaration, _parameter(flag)], heading=HEADINGS[flag.section], help=text, **attributes
@@ -129,7 +136,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         layers = file_layers(config_file) + environment_layers(os.environ)
         for flag in FLAGS:
             value = kwargs.pop(_parameter(flag))
-            if value is not None:
+            if value not in (None, ()):
                 layers.append((flag.name, {flag.section: _flag_values(flag, value)}))
         layers += [_plugin_option("-o", "model", text) for text in arch_options]
         layers += [_plugin_option("--tokenizer-option", "tokenizer", text) for text in tokenizer_options]
@@ -217,7 +224,9 @@ def assignment_layer(text: str) -> Layer:
 def literal(text: str, section: str = "", key: str = "") -> Any:
     """Read a value as TOML writes it; what is no TOML, and all for a setting that holds text, is a string."""
     info = _infos(section).get(key) if section in sections() else None
-    if info and info.type in ("str", "choice"):
+    if info and info.many and not text.startswith("["):
+        return [text] if info.type == "str" else [literal(part) for part in text.split(",")]
+    if info and info.type in ("str", "choice") and not info.many:
         return text
     if info and info.type == "choices" and not text.startswith("["):
         return [word.strip() for word in text.split(",") if word.strip()]

@@ -25,6 +25,9 @@ class ModelConfig:
     embedding_size: Annotated[
         int, Meta(ge=0, le=65536, description="Width of the embedding; 0: the hidden size.")
     ] = 0
+    bidirectional: Annotated[
+        bool, Meta(description="Read each row in both directions; for the task aligned only.")
+    ] = False
     tie_weights: Annotated[bool, Meta(description="The head shares its weight with the embedding.")] = False
     dropout: Annotated[float, Meta(ge=0, lt=1, description="Dropout between layers and before the head.")] = (
         0.0

@@ -5,7 +5,7 @@ reader allows headers of 100 MB (81 s and 2.4 GB to load one), duplicate keys an
 and dies of SIGBUS when a mapped file is cut short; once the header has been checked here, reading a tensor is one
 `readinto` memory of our own, so the library is used for writing only.
 
-Torch is imported when a tensor is read, not before: the app looks at headers without it.
+Torch is imported when a tensor is read, not before: the app looks at headers without it, and an array needs NumPy only.
 """
 
 import json
@@ -24,6 +24,7 @@ import psutil
 from rnn_tui.errors import InputError, OutOfMemoryError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
 HEADER_LIMIT = 16 * 1024 * 1024
@@ -33,7 +34,7 @@ RANK_LIMIT = 8
 NAME_LIMIT = 256
 DIMENSION_LIMIT = 2**48
 
-# name in the file → name in torch, bytes; whatever is not here is refused
+# name in the file → name in torch and, but for bfloat16, in NumPy; bytes. Whatever is not here is refused
 DTYPES = {
     "F64": ("float64", 8),
     "F32": ("float32", 4),
@@ -96,11 +97,30 @@ class Container:
 
         entry = self.entries[name]
         raw = torch.empty(entry.nbytes, dtype=torch.uint8)
+        self._read_into(raw.numpy(), entry)
+        return raw.view(getattr(torch, DTYPES[entry.dtype][0])).view(entry.shape)
+
+    def read_array(self, name: str) -> "npt.NDArray[Any]":
+        """Return one tensor as an array; float16 and bfloat16, which NumPy is slow with or lacks, as float32.
+
+        Raises:
+            BadModelFile: as `read`.
+        """
+        import numpy as np
+
+        entry = self.entries[name]
+        raw = np.empty(entry.nbytes, np.uint8)
+        self._read_into(raw, entry)
+        if entry.dtype == "BF16":  # the upper half of a float32
+            array = (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        else:
+            array = raw.view(DTYPES[entry.dtype][0])
+        return (array.astype(np.float32) if entry.dtype == "F16" else array).reshape(entry.shape)
+
+    def _read_into(self, buffer: Any, entry: Entry) -> None:
         self.file.seek(entry.start)
-        buffer: Any = raw.numpy()
         if self.file.readinto(buffer) != entry.nbytes:
             raise BadModelFile(f"{self.path}: changed while it was read; try again")
-        return raw.view(getattr(torch, DTYPES[entry.dtype][0])).view(entry.shape)
 
     def check_memory(self) -> None:
         """Raise OutOfMemoryError when the tensors, read and copied once, do not fit into free memory."""

@@ -8,12 +8,13 @@ tokenizer is a name, looked up among the installed entry points.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rnn_tui.corpus.series import Scaling
 from rnn_tui.errors import InputError, OutOfMemoryError, PluginError, RnnTuiError, UsageError
 from rnn_tui.files import replace_file
 from rnn_tui.model.config import ModelConfig
@@ -30,16 +31,20 @@ from rnn_tui.plugin.registry import Kind, load_plugin
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
-    from rnn_tui.model.language_model import LanguageModel
+    from rnn_tui.model.recurrent_model import RecurrentModel
 
 __all__ = [
     "FORMAT",
     "BadModelFile",
     "ModelFile",
+    "load_arrays",
     "load_model",
+    "load_series",
     "load_weights",
+    "model_config",
     "read_header",
     "save_model",
     "weights",
@@ -55,18 +60,27 @@ class ModelFile:
 
     Attributes:
         config: the whole configuration of the run, section → key → value.
-        tokenizer: `name`, `distribution`, `version`, and `state` as `Tokenizer.to_state` gave it.
+        tokenizer: `name`, `distribution`, `version`, and `state` as `Tokenizer.to_state` gave it; None for a model of
+            numbers.
+        scaling: the names of its `columns`, and `mean` and `std` of each; None for a model of tokens.
         architecture: `name`, `distribution`, `version`.
-        training: `step`, `validation_loss` and `train_loss` (nats per token or None), `corpus`, `chars_per_token`,
-            `bytes_per_token`, `run`, `best`.
+        training: `step`, `validation_loss` and `train_loss` (in the unit of the task, or None), `corpus`, its
+            `fingerprint`, `run`, `best`, and of a text `chars_per_token` and `bytes_per_token`.
         format: the version of this layout.
     """
 
     config: dict[str, Any]
-    tokenizer: dict[str, Any]
+    tokenizer: dict[str, Any] | None
     architecture: dict[str, Any]
     training: dict[str, Any]
+    scaling: dict[str, Any] | None = None
     format: int = FORMAT
+
+    @property
+    def task(self) -> str:
+        """The name of the task that the model was trained for."""
+        section = self.config.get("task")
+        return str(section.get("name", "")) if isinstance(section, dict) else ""
 
 
 class _Plugin(msgspec.Struct):
@@ -92,7 +106,7 @@ class _Training(msgspec.Struct):
     best: bool = False
 
 
-def weights(model: "LanguageModel") -> "dict[str, Tensor]":
+def weights(model: "RecurrentModel") -> "dict[str, Tensor]":
     """Return the tensors that a file holds, in a fixed order; one that is shared stands once, under its first name."""
     first: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
@@ -120,7 +134,7 @@ def encode(tensors: "Mapping[str, Tensor]", header: ModelFile) -> bytes:
     return save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, {METADATA_KEY: text})
 
 
-def save_model(path: Path, model: "LanguageModel", header: ModelFile) -> None:
+def save_model(path: Path, model: "RecurrentModel", header: ModelFile) -> None:
     """Write a model file in one step, durably: a reader sees the old one or the new one.
 
     Raises:
@@ -140,7 +154,7 @@ def read_header(path: Path) -> ModelFile:
         return _header(container)
 
 
-def load_model(path: Path, *, device: str = "cpu") -> "tuple[LanguageModel, Tokenizer, ModelFile]":
+def load_model(path: Path, *, device: str = "cpu") -> "tuple[RecurrentModel, Tokenizer, ModelFile]":
     """Build the model and the tokenizer that a file describes, in evaluation mode.
 
     The global random generators are left as they were.
@@ -151,27 +165,89 @@ def load_model(path: Path, *, device: str = "cpu") -> "tuple[LanguageModel, Toke
     Raises:
         BadModelFile: when the file is damaged or does not fit the model it describes.
         PluginError: when its architecture or tokenizer is not installed, or fails.
-        UsageError: when there is no such device.
+        UsageError: when there is no such device, or the model is one of numbers.
         OutOfMemoryError: when it does not fit.
     """
+    with open_container(path) as container:
+        header = _header(container)
+        tokenizer = _tokenizer(_of_text(header, path), path)
+        model = _loaded(header, container, device, vocab_size=tokenizer.vocab_size)
+    return model, tokenizer, header
+
+
+def load_series(path: Path, *, device: str = "cpu") -> "tuple[RecurrentModel, Scaling, ModelFile]":
+    """Build the model of a series of numbers that a file describes, in evaluation mode; else as `load_model`.
+
+    Raises:
+        UsageError: also when the model is one of tokens.
+    """
+    with open_container(path) as container:
+        header = _header(container)
+        if header.scaling is None:
+            raise UsageError(f"{path}: this model was trained on tokens, not on a series of numbers")
+        try:
+            scaling = msgspec.convert(header.scaling, Scaling)
+            if not 1 <= len(scaling.columns) == len(scaling.mean) == len(scaling.std):
+                raise ValueError("columns, mean and std are of different lengths")
+        except ValueError as error:  # msgspec.ValidationError is one too
+            raise BadModelFile(f"{path}: its scaling cannot be read: {error}") from None
+        model = _loaded(header, container, device, columns=len(scaling.columns))
+    return model, scaling, header
+
+
+def load_arrays(path: Path) -> "tuple[dict[str, npt.NDArray[Any]], Tokenizer, ModelFile]":
+    """Read the weights of a model of tokens as arrays, with its tokenizer. Does not load torch.
+
+    Only the architecture knows which tensors it has: whoever builds a model of these checks that.
+
+    Raises:
+        BadModelFile, PluginError, UsageError, OutOfMemoryError: as `load_model`.
+    """
+    import numpy as np
+
+    with open_container(path) as container:
+        header = _header(container)
+        tokenizer = _tokenizer(_of_text(header, path), path)
+        container.check_memory()
+        arrays = {name: container.read_array(name) for name in container.entries}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise _not_finite(name, path)
+    return arrays, tokenizer, header
+
+
+def _of_text(header: ModelFile, path: Path) -> dict[str, Any]:
+    """Return what the header says of the tokenizer."""
+    if header.tokenizer is None:
+        raise UsageError(
+            f"{path}: this model was trained on a series of numbers and has no text to go on; its run in the app, and "
+            "rnn-tui eval, show its forecasts"
+        )
+    return header.tokenizer
+
+
+def _not_finite(name: str, path: Path) -> BadModelFile:
+    return BadModelFile(f"{path}: tensor {name!r} holds NaN or infinity; use an earlier checkpoint")
+
+
+def _loaded(header: ModelFile, container: Container, device: str, **inputs: int) -> "RecurrentModel":
     import torch
 
     from rnn_tui.model.device import pick_device
 
     where = pick_device(device)
-    with open_container(path) as container:
-        header = _header(container)
-        tokenizer = _tokenizer(header, path)
-        model = _build(header, tokenizer.vocab_size, container)
-        _fill(model, container)
+    model = _build(header, container, **inputs)
+    _fill(model, container)
     try:
         model.to(where)
     except torch.OutOfMemoryError:
-        raise OutOfMemoryError(f"{path}: the device {where} has not enough memory for it; try cpu") from None
-    return model.eval(), tokenizer, header
+        raise OutOfMemoryError(
+            f"{container.path}: the device {where} has not enough memory for it; try cpu"
+        ) from None
+    return model.eval()
 
 
-def load_weights(path: Path, model: "LanguageModel") -> ModelFile:
+def load_weights(path: Path, model: "RecurrentModel") -> ModelFile:
     """Fill an existing model with the weights of a file; the model is unchanged if anything is wrong.
 
     Raises:
@@ -207,14 +283,14 @@ def _header(container: Container) -> ModelFile:
             raise ValueError("it is not what this version writes")
         header = msgspec.convert(values, ModelFile)
         training = {key: _number_in(value) for key, value in header.training.items()}
-        msgspec.convert(header.tokenizer, _Tokenizer)
+        msgspec.convert(header.tokenizer, _Tokenizer | None)
+        if (header.tokenizer is None) == (header.scaling is None):
+            raise ValueError("it needs a tokenizer or a scaling, one of the two")
         msgspec.convert(header.architecture, _Plugin)
         msgspec.convert(training, _Training)
     except ValueError as error:  # msgspec.ValidationError is one too
         raise BadModelFile(f"{path}: its settings cannot be read: {error}") from None
-    return ModelFile(
-        config=header.config, tokenizer=header.tokenizer, architecture=header.architecture, training=training
-    )
+    return replace(header, training=training)
 
 
 def _load_plugin(kind: Kind, record: Mapping[str, Any], path: Path) -> type:
@@ -226,41 +302,52 @@ def _load_plugin(kind: Kind, record: Mapping[str, Any], path: Path) -> type:
         ) from None
 
 
-def _tokenizer(header: ModelFile, path: Path) -> Tokenizer:
-    plugin: type[Tokenizer] = _load_plugin("tokenizer", header.tokenizer, path)
+def _tokenizer(record: Mapping[str, Any], path: Path) -> Tokenizer:
+    plugin: type[Tokenizer] = _load_plugin("tokenizer", record, path)
     try:
-        tokenizer = plugin.from_state(header.tokenizer["state"])
+        tokenizer = plugin.from_state(record["state"])
         if tokenizer.vocab_size < 1:
             raise ValueError("its vocabulary is empty")
     except Exception as error:  # whatever a plugin makes of a state that somebody else wrote
-        raise BadModelFile(
-            f"{path}: its {header.tokenizer['name']} tokenizer cannot be read: {error}"
-        ) from error
+        raise BadModelFile(f"{path}: its {record['name']} tokenizer cannot be read: {error}") from error
     return tokenizer
 
 
-def _build(header: ModelFile, vocab_size: int, container: Container) -> "LanguageModel":
-    """Build the model with random weights, having made sure that it is as large as the file."""
-    import torch
+def model_config(header: ModelFile, path: Path) -> ModelConfig:
+    """Return the shape of the model that a header describes; the architecture's own options are not checked.
 
-    from rnn_tui.model.language_model import build_model
-
-    path, name = container.path, header.architecture["name"]
-    plugin = _load_plugin("architecture", header.architecture, path)
+    Raises:
+        BadModelFile: when it is not stated as this version states it.
+    """
     try:
         section = header.config["model"]
         config = msgspec.convert(section, ModelConfig)
         unknown = set(section) - {field.name for field in fields(ModelConfig)}
-        if unknown or config.arch != name:
+        if unknown or config.arch != header.architecture["name"]:
             raise ValueError(
                 f"unknown: {', '.join(sorted(unknown))}" if unknown else "two architectures are named"
             )
+    except KeyError:
+        raise BadModelFile(f"{path}: it has no model settings") from None
+    except (ValueError, TypeError) as error:
+        raise BadModelFile(f"{path}: its model settings do not fit: {error}") from None
+    return config
+
+
+def _build(header: ModelFile, container: Container, **inputs: int) -> "RecurrentModel":
+    """Build the model with random weights, having made sure that it is as large as the file."""
+    import torch
+
+    from rnn_tui.model.recurrent_model import build_model
+
+    path, name = container.path, header.architecture["name"]
+    plugin = _load_plugin("architecture", header.architecture, path)
+    config = model_config(header, path)
+    try:
         options = parse_options(
             getattr(plugin, "Options", None), config.options, owner=f"architecture {name}"
         )
-    except KeyError:
-        raise BadModelFile(f"{path}: it has no model settings") from None
-    except (ValueError, TypeError, UsageError) as error:
+    except UsageError as error:
         raise BadModelFile(f"{path}: its model settings do not fit: {error}") from None
     container.check_memory()
 
@@ -272,8 +359,8 @@ def _build(header: ModelFile, vocab_size: int, container: Container) -> "Languag
                 # its size to have gigabytes allocated. On the meta device nothing is; not done always, because it
                 # imports 800 modules (1.2 s) when weights are drawn from a normal distribution.
                 with torch.device("meta"):
-                    _compare(container, build_model(plugin, options, config, vocab_size))
-            return build_model(plugin, options, config, vocab_size)
+                    _compare(container, build_model(plugin, options, config, **inputs))
+            return build_model(plugin, options, config, **inputs)
     except UsageError as error:
         raise BadModelFile(f"{path}: its model settings do not fit: {error}") from None
     except RnnTuiError:
@@ -284,7 +371,7 @@ def _build(header: ModelFile, vocab_size: int, container: Container) -> "Languag
         ) from error
 
 
-def _compare(container: Container, model: "LanguageModel") -> None:
+def _compare(container: Container, model: "RecurrentModel") -> None:
     """Raise BadModelFile unless the file holds exactly the tensors of `model`; at most five differences are named."""
     names = {dtype: name for name, (dtype, _) in DTYPES.items()}
     expected = {
@@ -306,7 +393,7 @@ def _compare(container: Container, model: "LanguageModel") -> None:
         )
 
 
-def _fill(model: "LanguageModel", container: Container) -> None:
+def _fill(model: "RecurrentModel", container: Container) -> None:
     import torch
 
     _compare(container, model)
@@ -314,9 +401,7 @@ def _fill(model: "LanguageModel", container: Container) -> None:
     loaded = {name: container.read(name) for name in targets}
     for name, tensor in loaded.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise BadModelFile(
-                f"{container.path}: tensor {name!r} holds NaN or infinity; use an earlier checkpoint"
-            )
+            raise _not_finite(name, container.path)
     with torch.no_grad():
         for name, target in targets.items():
             target.copy_(loaded[name])

@@ -31,6 +31,7 @@ class OptionInfo:
         minimum: Smallest value, itself allowed unless `above_minimum`; None where there is no bound.
         maximum: Largest value, itself allowed unless `below_maximum`.
         choices: The words a `choice` or `choices` can take.
+        many: Whether it is a list of values of that type; the bounds are those of each.
     """
 
     name: str
@@ -42,6 +43,7 @@ class OptionInfo:
     choices: tuple[str, ...] = ()
     above_minimum: bool = False
     below_maximum: bool = False
+    many: bool = False
 
     def expected(self) -> str:
         """Say in words what values are right."""
@@ -50,6 +52,8 @@ class OptionInfo:
         words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}[
             self.type
         ]
+        if self.many:
+            words = f"a list, each of it {words}"
         if self.minimum is not None:
             words += f" {'above' if self.above_minimum else 'from'} {self.minimum:.15g}"
         if self.maximum is not None:
@@ -62,7 +66,7 @@ def option_infos(options_type: type | None) -> tuple[OptionInfo, ...]:
 
     Raises:
         PluginError: when a field has no default, a default that is not allowed, or a type that is none of
-            int, float, bool, str, Literal of words, tuple of such a Literal.
+            int, float, bool, str, Literal of words, or a tuple of any number of one of these but bool.
     """
     if options_type is None:
         return ()
@@ -87,32 +91,41 @@ def _info(field: dataclasses.Field[Any], hint: Any, where: str) -> OptionInfo:
         default = field.default_factory()
     else:
         raise PluginError(f"{where} has no default; every option needs one")
-    base, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    meta = next((extra for extra in extras if isinstance(extra, Meta)), Meta())
-    if base in _PLAIN:
+    base, meta = _bare(hint)
+    text = meta.description or ""
+    many = get_origin(base) is tuple and get_args(base)[1:] == (...,)
+    if many:
+        base, meta = _bare(get_args(base)[0])
+    if base in _PLAIN and not (many and base is bool):
         kind, choices = base.__name__, ()
     elif get_origin(base) is Literal:
-        kind, choices = "choice", get_args(base)
-    elif get_origin(base) is tuple and get_origin(get_args(base)[0]) is Literal:
-        kind, choices = "choices", get_args(get_args(base)[0])
+        kind, choices = "choices" if many else "choice", get_args(base)
+        many = False
     else:
         raise PluginError(f"{where}: an option is an int, float, bool, str or Literal of words, not {base}")
     info = OptionInfo(
         field.name,
         kind,
         default,
-        meta.description or "",
+        text,
         minimum=meta.gt if meta.ge is None else meta.ge,
         maximum=meta.lt if meta.le is None else meta.le,
         choices=choices,
         above_minimum=meta.gt is not None,
         below_maximum=meta.lt is not None,
+        many=many,
     )
     try:
         _checked(info, default)
     except (ValueError, TypeError):
         raise PluginError(f"{where}: its default {default!r} is not {info.expected()}") from None
     return info
+
+
+def _bare(hint: Any) -> tuple[Any, Meta]:
+    """Return a type without its annotations, and the bounds among them."""
+    base, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    return base, next((extra for extra in extras if isinstance(extra, Meta)), Meta())
 
 
 _PLAIN = (int, float, bool, str)
@@ -134,6 +147,13 @@ def _checked(info: OptionInfo, value: Any) -> Any:
     Raises:
         ValueError: when it is not what `info` asks for.
     """
+    if info.many:
+        one = dataclasses.replace(info, many=False)
+        if isinstance(value, str):  # a text may hold commas of its own, a number can't
+            value = [value] if info.type == "str" else value.replace(" ", "").split(",")
+        if not isinstance(value, list | tuple):
+            raise ValueError
+        return tuple(_checked(one, part) for part in value)
     match info.type:
         case "bool":
             if isinstance(value, str):

@@ -19,7 +19,9 @@ RECORD_LIMIT = 4096
 """Bytes. A single small append was never torn in 200 kills; 100 KB records were, 7 times of 200."""
 
 _START = b'{"s":'
-_POINTS = frozenset({"train", "validation", "sample", "checkpoint"})
+_POINTS = frozenset(
+    {"train", "validation", "sample", "transcription", "forecast", "evaluation", "checkpoint"}
+)
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ def rescue(line: bytes) -> list[Event]:
 def effective(events: Iterable[Event]) -> list[Event]:
     """Return what counts of a whole log: where a run was resumed from step k, earlier points after k are dropped.
 
-    Points are train, validation, sample and checkpoint events; everything else stays, as the story of the
+    Points are what was measured at a step, samples and checkpoints; everything else stays, as the story of the
     run. A `start` that follows an earlier attempt began from nothing and supersedes all points before it.
     """
     kept: list[Event] = []

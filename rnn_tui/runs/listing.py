@@ -16,7 +16,7 @@ from rnn_tui.runs.status import RunView, Status, run_state
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One row of the list. Losses in nats per token, times in unix seconds, `eta` in seconds.
+    """One row of the list. Losses in the unit of the task, times in unix seconds, `eta` in seconds.
 
     `state` is that of `run_state`, or "damaged" with the reason in `message`. Names and messages are text
     from outside. `parameters` is None until the worker has built the model.
@@ -26,6 +26,7 @@ class RunSummary:
     path: Path
     state: str
     message: str
+    task: str
     arch: str
     tokenizer: str
     corpus: str
@@ -87,6 +88,7 @@ def summarise(run: RunFolder) -> RunSummary:
         path=run.path,
         state=view.state,
         message=view.message,
+        task=_setting(config, "task", "name"),
         arch=_setting(config, "model", "arch"),
         tokenizer=_setting(config, "tokenizer", "name"),
         corpus=_setting(config, "corpus", "source"),

@@ -1,6 +1,26 @@
-"""Figures made from a loss. Free of torch, so that the faces use the same ones."""
+"""Figures made from a loss. Free of torch, so that the faces and the model in NumPy use the same ones."""
 
 import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The loss of a stretch of tokens, as a sum, so that parts can be added exactly."""
+
+    nats: float
+    tokens: int
+    lanes: int
+
+    @property
+    def mean(self) -> float:
+        """Nats per token."""
+        return self.nats / self.tokens if self.tokens else math.nan
+
+
+def default_lanes(tokens: int) -> int:
+    """How many lanes a stream is evaluated in: at least 1,024 tokens each, at most 64."""
+    return min(64, max(1, tokens // 1024))
 
 
 def perplexity(nats_per_token: float) -> float:

@@ -1,8 +1,8 @@
-"""Predicting the next token: the loss of a batch and the loss of a whole split."""
+"""Predicting the next token of a text."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -11,17 +11,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rnn_tui.model.language_model import LanguageModel
-from rnn_tui.model.state import where_reset
+from rnn_tui.corpus.baselines import baselines
+from rnn_tui.corpus.prepare import PreparedCorpus
+from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
-
-IGNORED = -100
-LOGITS_AT_ONCE = 8_000_000
-"""Logits held at a time while evaluating: 32 MB in float32."""
+from rnn_tui.tasks.config import DataConfig
+from rnn_tui.tasks.evaluation import evaluate
+from rnn_tui.tasks.metrics import perplexity
+from rnn_tui.tasks.task import Batch, Measured
+from rnn_tui.tasks.windows import Plan, plan_epoch
 
 
 def sequence_loss(
-    model: LanguageModel,
+    model: RecurrentModel,
     ids: Tensor,
     targets: Tensor,
     state: State,
@@ -41,88 +43,106 @@ def sequence_loss(
     features, state = model(ids, state, reset=reset)  # (B, T, O)
     if loss_on == "last":
         features, targets = features[:, -1], targets[:, -1]  # (B, O), (B,)
-    logits = model.logits(features)
+    logits = model.outputs(features)
     return functional.cross_entropy(logits.flatten(0, -2), targets.flatten()), state
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The loss of a stretch of tokens, as a sum, so that parts can be added exactly."""
+class TokenEpoch:
+    """One pass over a stream of tokens, see `Epoch`."""
 
-    nats: float
-    tokens: int
-    lanes: int
+    plan: Plan
+    ids: npt.NDArray[Any]
 
     @property
-    def mean(self) -> float:
-        """Nats per token."""
-        return self.nats / self.tokens if self.tokens else math.nan
+    def carried(self) -> bool:
+        return self.plan.carried
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def batch(self, index: int) -> Batch:
+        ids, targets = self.plan.window(self.ids, index)
+        return Batch(
+            torch.from_numpy(np.ascontiguousarray(ids)), torch.from_numpy(np.ascontiguousarray(targets))
+        )
 
 
-def default_lanes(tokens: int) -> int:
-    """How many lanes `evaluate` reads a stream in: at least 1,024 tokens each, at most 64."""
-    return min(64, max(1, tokens // 1024))
+class NextToken:
+    """A text, each token predicted from those before it, see `Task`."""
 
+    unit = "nats per token"
+    measures = ("perplexity", "bpc", "bpb")
 
-@torch.inference_mode()
-def evaluate(
-    model: LanguageModel,
-    ids: npt.NDArray[Any],
-    *,
-    lanes: int | None = None,
-    window: int = 256,
-    warm: int = 128,
-    progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
-    """Return the loss of every token of `ids` but the first, the state carried throughout.
+    def __init__(
+        self, corpus: PreparedCorpus, data: DataConfig, *, seed: int, validation_tokens: int = 0
+    ) -> None:
+        """Read the splits of `corpus`.
 
-    One stream at batch 1 is the strict definition (`lanes=1`) and many times slower. With lanes, the stream is cut
-    into equal stretches read side by side; each first reads the last `warm` tokens before its stretch, uncounted, so
-    that none starts cold. On a trained character model the two figures differ in the fourth decimal.
+        Args:
+            seed: of the order of the windows.
+            validation_tokens: validate on the first so many tokens of the split; 0: on all of it.
+        """
+        train, validation = corpus.splits["train"], corpus.splits.get("validation")
+        measured = validation or train
+        self.train = train.ids()
+        self.validation = (
+            validation.ids()[: validation_tokens + 1 if validation_tokens else None] if validation else None
+        )
+        self.chars_per_token = measured.chars / max(1, measured.tokens)
+        self.bytes_per_token = measured.bytes / max(1, measured.tokens)
+        self._corpus, self._data, self._seed = corpus, data, seed
 
-    Args:
-        model: left in the mode it was in.
-        ids: one-dimensional; may be a memory map, read in pieces.
-        lanes: None takes `default_lanes`.
-        window: positions at once; shortened for large vocabularies. It does not change the result.
-        progress: called with tokens done and tokens in all.
-    """
-    total = len(ids) - 1
-    if total < 1:
-        return Evaluation(0.0, 0, 1)
-    lanes = min(lanes or default_lanes(total), total)
-    stretch = -(-total // lanes)  # targets for each lane, rounded up; the last lanes may have fewer
-    warm = min(warm, stretch) if lanes > 1 else 0
-    window = max(1, min(window, LOGITS_AT_ONCE // (lanes * model.vocab_size)))
-    begins = np.arange(lanes)[:, None] * stretch  # (lanes, 1): index of each lane's first counted input
-    was_training = model.training
-    model.eval()
-    device = model.device
-    nats = torch.zeros((), dtype=torch.float64)
-    try:
-        initial = state = model.initial_state(lanes)
-        first = torch.arange(lanes, device=device) == 0
-        position = -warm
-        while position < stretch:
-            end = 0 if position < 0 else min(position + window, stretch)
-            indices = begins + np.arange(position, end)  # (lanes, T)
-            counted = (indices >= 0) & (indices < total)
-            inputs = ids[np.clip(indices, 0, total)].astype(np.int64)
-            features, state = model(torch.from_numpy(inputs).to(device), state)
-            if position < 0:  # warmed up; the first lane has nothing before it and starts fresh
-                state = where_reset(first, initial, state)
-            else:
-                targets = np.where(counted, ids[np.clip(indices + 1, 0, total)].astype(np.int64), IGNORED)
-                losses = functional.cross_entropy(
-                    model.logits(features).flatten(0, 1).float(),
-                    torch.from_numpy(targets).to(device).flatten(),
-                    ignore_index=IGNORED,
-                    reduction="none",
-                )
-                nats += losses.double().sum().cpu() if device.type != "mps" else losses.cpu().double().sum()
-                if progress:
-                    progress(min(total, end * lanes), total)
-            position = end
-    finally:
-        model.train(was_training)
-    return Evaluation(float(nats), total, lanes)
+    @property
+    def validation_positions(self) -> int:
+        return 0 if self.validation is None else len(self.validation)
+
+    def epoch(self, number: int) -> TokenEpoch:
+        data = self._data
+        plan = plan_epoch(
+            len(self.train),
+            sampling=data.sampling,
+            batch_size=data.batch_size,
+            seq_len=data.seq_len,
+            seq_len_min=data.seq_len_min,
+            seed=self._seed,
+            epoch=number,
+        )
+        return TokenEpoch(plan, self.train)
+
+    def loss(self, model: RecurrentModel, batch: Batch, state: State) -> tuple[Tensor, int, State]:
+        loss, state = sequence_loss(model, batch.inputs, batch.targets, state, loss_on=self._data.loss_on)
+        rows, length = batch.inputs.shape
+        return loss, rows * (length if self._data.loss_on == "all" else 1), state
+
+    def validate(self, model: RecurrentModel) -> Measured | None:
+        if self.validation is None:
+            return None
+        result = evaluate(model, self.validation)
+        return Measured(result.mean, result.tokens, self.figures(result.mean))
+
+    def figures(self, loss: float) -> dict[str, float]:
+        """Return `measures` for a loss in nats per token."""
+        return {
+            "perplexity": perplexity(loss),
+            "bpc": loss / self.chars_per_token / math.log(2),
+            "bpb": loss / self.bytes_per_token / math.log(2),
+        }
+
+    @cached_property
+    def _baselines(self) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        found = baselines(self.train, self.validation, self._corpus.tokenizer.vocab_size)
+        return {"uniform": found.uniform, "unigram": found.unigram, "trigram": found.trigram}
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "vocab_size": self._corpus.tokenizer.vocab_size,
+            "tokens_train": len(self.train),
+            "tokens_validation": self.validation_positions,
+            "characters_train": self._corpus.splits["train"].chars,
+            "chars_per_token": self.chars_per_token,
+            "bytes_per_token": self.bytes_per_token,
+            "baselines": self._baselines,
+        }

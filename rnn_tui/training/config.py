@@ -16,6 +16,7 @@ from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.errors import InputError, UsageError, nearest
 from rnn_tui.model.config import ModelConfig
 from rnn_tui.plugin.options import option_infos
+from rnn_tui.tasks.config import DataConfig, TaskConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,29 +27,6 @@ class TokenizerConfig:
     options: Annotated[dict[str, Any], Meta(description="The tokenizer's own options.")] = field(
         default_factory=dict
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """How the training split becomes batches."""
-
-    sampling: Annotated[
-        Literal["sequential", "random"],
-        Meta(description="sequential: state carried across windows; random: fresh state for each window."),
-    ] = "sequential"
-    seq_len: Annotated[int, Meta(ge=1, le=65536, description="Tokens in a window.")] = 64
-    seq_len_min: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=65536,
-            description="Draw each window's length between this and seq_len; 0: always seq_len.",
-        ),
-    ] = 0
-    batch_size: Annotated[int, Meta(ge=1, le=65536, description="Windows side by side.")] = 32
-    loss_on: Annotated[
-        Literal["all", "last"], Meta(description="Cross-entropy over all positions of a window, or its last.")
-    ] = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,16 +79,34 @@ class WatchConfig:
         int, Meta(ge=0, description="Steps between points of the training curve; 0: automatic.")
     ] = 0
     validate_every: Annotated[int, Meta(ge=0, description="Steps between validations; 0: automatic.")] = 0
+    every_epochs: Annotated[
+        int,
+        Meta(
+            ge=0, description="Epochs between validations, in the place of validate_every; 0: not by epochs."
+        ),
+    ] = 0
+    line_every: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Steps between the lines of a command that follows without a screen, each with the mean loss "
+            "of those steps; 0: by time.",
+        ),
+    ] = 0
     validation_tokens: Annotated[
         int, Meta(ge=0, description="Validate on the first so many tokens of the split; 0: on all of it.")
     ] = 0
-    sample_prompt: Annotated[str, Meta(description="What each sample starts from; empty: from nothing.")] = ""
+    sample_prompts: Annotated[
+        tuple[str, ...],
+        Meta(description="What samples start from, one sample each; an empty one starts from nothing."),
+    ] = ("",)
     sample_length: Annotated[
         int, Meta(ge=0, le=100000, description="Tokens in each sample; 0: no samples.")
     ] = 200
-    sample_temperature: Annotated[
-        float, Meta(ge=0, le=100, description="Temperature of samples; 0: greedy.")
-    ] = 0.8
+    sample_temperatures: Annotated[
+        tuple[Annotated[float, Meta(ge=0, le=100)], ...],
+        Meta(description="Temperatures of samples, one sample each; 0: greedy."),
+    ] = (0.8,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +152,7 @@ class RunConfig:
 
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -250,10 +247,24 @@ def check(config: RunConfig) -> RunConfig:
         raise UsageError(f"optim.amsgrad exists for adam and adamw, not for {optim.optimizer}")
     if optim.momentum and optim.optimizer not in ("sgd", "rmsprop"):
         raise UsageError(f"optim.momentum exists for sgd and rmsprop, not for {optim.optimizer}")
+    _check_task(config)
     if model.encoder == "one-hot" and (model.tie_weights or model.embedding_size):
         setting = "tie_weights" if model.tie_weights else "embedding_size"
         raise UsageError(f"model.{setting} needs an embedding; set model.encoder to 'embedding'")
     return config
+
+
+def _check_task(config: RunConfig) -> None:
+    task, model = config.task.name, config.model
+    if model.bidirectional and task != "aligned":
+        raise UsageError(
+            f"model.bidirectional would let the model see the future that {task} asks it for: it would look perfect "
+            "and have learned nothing; only the task aligned takes it"
+        )
+    if task == "series" and (model.encoder != "auto" or model.tie_weights or model.embedding_size):
+        raise UsageError("the task series has no tokens: leave out encoder, embedding_size and tie_weights")
+    if task == "aligned" and (config.data.loss_on == "last" or config.data.seq_len_min):
+        raise UsageError("the task aligned takes whole lines: leave out data.loss_on and data.seq_len_min")
 
 
 def needs_validation(config: RunConfig) -> bool:

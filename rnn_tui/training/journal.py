@@ -72,7 +72,7 @@ class RunJournal:
             status.elapsed, status.eta = progress.elapsed, trainer.eta
             status.train_loss, status.validation_loss = progress.train_loss, progress.validation_loss
             status.best_loss, status.best_step = progress.best_loss, progress.best_step
-            status.tokens_per_second = trainer.tokens_per_second
+            status.tokens_per_second = trainer.observer.tokens_per_second
         return status
 
     def close(self) -> None:

@@ -10,23 +10,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from rnn_tui import __version__
-from rnn_tui.corpus.prepare import PreparedCorpus, prepare
 from rnn_tui.corpus.snapshot import Progress
 from rnn_tui.corpus.sources import check_source
-from rnn_tui.errors import BusyError, InputError, RnnTuiError, UsageError
+from rnn_tui.errors import BusyError, RnnTuiError, UsageError
 from rnn_tui.plugin.describe import check_options
-from rnn_tui.plugin.options import make_options
-from rnn_tui.plugin.registry import load_plugin, plugin_record
+from rnn_tui.plugin.registry import plugin_record
 from rnn_tui.runs.folder import RunFolder, check_name, create_run, is_run, remove_run
 from rnn_tui.runs.status import run_state
 from rnn_tui.runs.supervisor import start_worker
-from rnn_tui.tasks.windows import plan_epoch
-from rnn_tui.training.config import Layer, Resolved, RunConfig, needs_validation, resolve, to_dict
+from rnn_tui.training.config import Layer, Resolved, RunConfig, resolve, to_dict
+from rnn_tui.training.data import prepare_data
 
 
 def prepare_run_config(layers: Sequence[Layer]) -> Resolved:
@@ -76,61 +71,6 @@ def lasting_source(source: str) -> str:
     return str(Path(source).absolute()) if source != "-" and Path(source).exists() else source
 
 
-def prepare_corpus(
-    config: RunConfig, *, progress: Progress | None = None, keep_in: Path | None = None
-) -> PreparedCorpus:
-    """Prepare the corpus of a run and check that its training split fills a batch.
-
-    Args:
-        progress: Told what is done, how much and of how much.
-        keep_in: The run folder, where standard input is kept so that the run can be resumed.
-
-    Raises:
-        InputError: for an unusable text, one of a single token, or one too short for the batch; says what to
-            change.
-    """
-    tokenizer = load_plugin("tokenizer", config.tokenizer.name)
-    options: Any = make_options(
-        getattr(tokenizer, "Options", None),
-        config.tokenizer.options,
-        owner=f"tokenizer {config.tokenizer.name}",
-    )
-    prepared = prepare(config.corpus, tokenizer, options, progress=progress, keep_in=keep_in)
-    train = prepared.splits["train"]
-    check_plan(config, train.tokens)
-    if only_one_token(train.ids()):
-        raise InputError(
-            f"{prepared.name}: the training split is one token over and over, so there is nothing to learn; give a "
-            "text with more than one symbol"
-        )
-    if needs_validation(config) and "validation" not in prepared.splits:
-        raise InputError(
-            f"{prepared.name}: fewer than 2 tokens are held out, and budget.patience and the plateau schedule need a "
-            "validation split; set a larger corpus.validation"
-        )
-    return prepared
-
-
-def only_one_token(ids: NDArray[Any]) -> bool:
-    """Whether all of `ids` are the same; reads no further than the piece in which two differ."""
-    piece = 1 << 20
-    return all((ids[begin : begin + piece] == ids[0]).all() for begin in range(0, len(ids), piece))
-
-
-def check_plan(config: RunConfig, tokens: int) -> None:
-    """Raise InputError unless `tokens` tokens fill one batch in every epoch."""
-    data = config.data
-    plan_epoch(
-        tokens,
-        sampling=data.sampling,
-        batch_size=data.batch_size,
-        seq_len=data.seq_len,
-        seq_len_min=data.seq_len_min,
-        seed=config.runtime.seed,
-        epoch=0,
-    )
-
-
 def create(
     runs_dir: Path, name: str | None, config: RunConfig, *, progress: Progress | None = None
 ) -> RunFolder:
@@ -139,13 +79,13 @@ def create(
     A run of the same name that failed before its first step is replaced: nothing is lost with it.
 
     Raises:
-        RnnTuiError: as `prepare_corpus` and `create_run`; nothing is left behind.
+        RnnTuiError: as `prepare_data` and `create_run`; nothing is left behind.
     """
     if name is not None:
         check_name(name)
         _clear_unstarted(runs_dir, name)
     if config.corpus.source != "-":
-        prepare_corpus(config, progress=progress)
+        prepare_data(config, progress=progress)
     about = {
         "created": time.time(),
         "rnn_tui": __version__,
@@ -155,7 +95,7 @@ def create(
     run = create_run(runs_dir, name, to_dict(config) | {"about": about})
     if config.corpus.source == "-":
         try:
-            prepare_corpus(config, progress=progress, keep_in=run.path)
+            prepare_data(config, progress=progress, keep_in=run.path)
         except BaseException:
             remove_run(run)
             raise

@@ -2,9 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy.typing as npt
 
 from rnn_tui.training.config import RunConfig
 
@@ -35,16 +32,6 @@ class Progress:
     clipped: int = 0
     summed: int = 0  # updates
     applied: list[str] = field(default_factory=list)  # ids of the commands that took effect, the newest 100
-
-
-@dataclass(frozen=True)
-class Data:
-    """The splits as ids, the validation split as far as it is read, and what relates tokens to characters and bytes."""
-
-    train: npt.NDArray[Any]
-    validation: npt.NDArray[Any] | None
-    chars_per_token: float
-    bytes_per_token: float
 
 
 @dataclass(frozen=True)

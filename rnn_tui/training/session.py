@@ -4,36 +4,31 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rnn_tui import __version__
-from rnn_tui.corpus.baselines import baselines
-from rnn_tui.corpus.prepare import PreparedCorpus
 from rnn_tui.errors import InputError, UsageError
 from rnn_tui.files import disk_error, fsync_directory
-from rnn_tui.inference.generate import sample_text
-from rnn_tui.inference.sampling import SamplingConfig
 from rnn_tui.model.device import pick_device
 from rnn_tui.model.file import FORMAT, ModelFile, load_weights, save_model
-from rnn_tui.model.language_model import LanguageModel, build_model
 from rnn_tui.model.recurrence import Engine
+from rnn_tui.model.recurrent_model import RecurrentModel, build_model
 from rnn_tui.plugin.options import parse_options
 from rnn_tui.plugin.registry import load_plugin, plugin_record
-from rnn_tui.plugin.tokenizer import Tokenizer
 from rnn_tui.runs.control import Inbox
 from rnn_tui.runs.events import EventReader, number
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.training import checkpoint as checkpoints
 from rnn_tui.training.config import RunConfig, to_dict
+from rnn_tui.training.data import Prepared, prepare_data
 from rnn_tui.training.journal import RunJournal
-from rnn_tui.training.launch import prepare_corpus
 from rnn_tui.training.loop import Trainer
 from rnn_tui.training.optim import build_optimizer
-from rnn_tui.training.progress import Data, Progress, Replayed
+from rnn_tui.training.progress import Progress, Replayed
 from rnn_tui.training.setup import (
     Pace,
     choose_pace,
@@ -46,11 +41,28 @@ from rnn_tui.training.setup import (
     warm_up_math,
 )
 from rnn_tui.training.snapshot import read_progress, restore, tensors_of, values_of
+from rnn_tui.training.work import Work, work_of
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is open in this process: what is written of it, and where.
+
+    Attributes:
+        prepared: the data.
+        work: what the task makes of it.
+    """
+
+    run: RunFolder
+    config: RunConfig
+    journal: RunJournal
+    prepared: Prepared
+    work: Work
 
 
 def open_session(
     run: RunFolder, config: RunConfig, journal: RunJournal, signalled: Callable[[], int | None]
-) -> Trainer:
+) -> tuple[Trainer, Work]:
     """Build or resume the run; the caller holds its lock.
 
     Raises:
@@ -62,11 +74,13 @@ def open_session(
     set_precision(config.runtime.precision, device)
     if config.runtime.exact:
         refuse_inexact_kernels(device)
-    corpus = prepare_corpus(
+    prepared = prepare_data(
         config,
-        progress=lambda *_: journal.status("starting", None),
+        progress=lambda what, *_: journal.status("starting", None, message=f"{what} the corpus"),
         keep_in=run.path,
     )
+    work = work_of(config, prepared)
+    session = Session(run, config, journal, prepared, work)
     architecture = load_plugin("architecture", config.model.arch)
     options = parse_options(
         getattr(architecture, "Options", None),
@@ -77,46 +91,39 @@ def open_session(
         run.checkpoints, lambda message: journal.event("warning", 0, message=message)
     )
     seed_everything(config.runtime.seed)
-    model = build_model(architecture, options, config.model, corpus.tokenizer.vocab_size).to(device).train()
+    model = build_model(architecture, options, config.model, **work.inputs).to(device).train()
     optimizer = build_optimizer(config.optim, model.parameters())
-    train, validation = corpus.splits["train"], corpus.splits.get("validation")
-    limit = config.watch.validation_tokens
-    data = Data(
-        train.ids(),
-        validation.ids()[: limit + 1 if limit else None] if validation else None,
-        chars_per_token=(validation or train).chars / max(1, (validation or train).tokens),
-        bytes_per_token=(validation or train).bytes / max(1, (validation or train).tokens),
-    )
 
     def trainer_for(progress: Progress, pace: Pace, replay: list[Replayed]) -> Trainer:
         return Trainer(
             config,
             model,
             optimizer,
-            data,
+            work.task,
             pace,
             progress,
             journal=journal,
             requests=Inbox(run),
             signalled=signalled,
             replay=replay,
-            save=lambda trainer, reason: save(run, trainer, corpus, journal, reason),
-            sample=lambda trainer: sample(trainer, corpus),
+            write_checkpoint=lambda trainer, reason: save(session, trainer, reason),
+            look=lambda trainer: work.look(trainer.model, trainer.progress.step),
         )
 
     if found is None:
         progress = Progress(base_lr=config.optim.lr)
         trainer = trainer_for(progress, Pace(1, 1, 1), [])
+        journal.status("starting", None, force=True, message="timing a few steps")
         trainer.pace = _paced_engine(trainer)
         seed_everything(config.runtime.seed)  # timing took random numbers when there is dropout
-        _announce(journal, "start", trainer, corpus)
-        for note in corpus.snapshot.notes:
+        _announce(session, "start", trainer)
+        for note in prepared.snapshot.notes:
             journal.event("note", 0, message=note)
         # from here on a kill loses time, never the weights that the run began with
-        save(run, trainer, corpus, journal, "start")
+        save(session, trainer, "start")
     else:
         tensors, values = found.load()
-        if values.get("corpus") != corpus.fingerprint:
+        if values.get("corpus") != prepared.fingerprint:
             raise InputError(
                 f"the corpus {config.corpus.source} is not what run {run.name} began with; put the text back, or "
                 "start a new run on this one"
@@ -127,13 +134,13 @@ def open_session(
         _select_engine(model, "eager" if pace.engine == "eager" else "loop", config)
         trainer = trainer_for(progress, pace, _journalled(run, progress))
         _compare(found.manifest.get("environment", {}), environment(trainer), config, journal, progress.step)
-        _announce(journal, "resume", trainer, corpus, from_step=progress.step)
+        _announce(session, "resume", trainer, from_step=progress.step)
         restore(trainer, tensors, values)
     journal.status("running", trainer, force=True)
-    return trainer
+    return trainer, work
 
 
-def _select_engine(model: LanguageModel, engine: Engine, config: RunConfig) -> None:
+def _select_engine(model: RecurrentModel, engine: Engine, config: RunConfig) -> None:
     if config.runtime.precision == "bf16":
         model.select_engine("loop", "the plain loop, because the other ways do not know bf16")
     else:
@@ -143,6 +150,7 @@ def _select_engine(model: LanguageModel, engine: Engine, config: RunConfig) -> N
 def _paced_engine(trainer: Trainer) -> Pace:
     """Choose the way over time, then threads and intervals. With `auto` the loop has to lose a race, unless `exact`."""
     runtime, model = trainer.config.runtime, trainer.model
+    torch.set_num_threads(1)  # tracing is many tiny products: where cores are busy, more threads take longer
     _select_engine(model, runtime.engine, trainer.config)
     pace = _timed_pace(trainer)
     if model.engine()[0] == "eager" and runtime.engine == "auto" and not runtime.exact:
@@ -160,7 +168,7 @@ def _paced_engine(trainer: Trainer) -> Pace:
 
 def _free_step(trainer: Trainer) -> float:
     """A whole step that changes nothing."""
-    loss, _ = trainer.loss(0, None)
+    loss, *_ = trainer.loss(0, None)
     torch.autograd.backward(loss)
     value = loss.item()  # waits for the device
     trainer.model.zero_grad(set_to_none=True)
@@ -169,13 +177,12 @@ def _free_step(trainer: Trainer) -> float:
 
 def _timed_pace(trainer: Trainer) -> Pace:
     """Choose threads and intervals by timing whole steps that change nothing."""
-    data, validation = trainer.config.data, trainer.data.validation
     return choose_pace(
         trainer.config,
         trainer.model.device,
         lambda: _free_step(trainer),
-        tokens_per_step=data.batch_size * float(trainer.plan.lengths[0]),
-        validation_tokens=0 if validation is None else len(validation),
+        tokens_per_step=trainer.batches.batch(0).positions,
+        validation_tokens=trainer.task.validation_positions,
         total_steps=trainer.total_steps,
     )
 
@@ -225,14 +232,11 @@ def exactness(trainer: Trainer) -> str:
     return told + (", up to the step at which the minutes end" if trainer.config.budget.minutes else "")
 
 
-def _announce(journal: RunJournal, kind: str, trainer: Trainer, corpus: PreparedCorpus, **more: Any) -> None:
-    config, device = trainer.config, trainer.model.device
-    known = {}
-    if trainer.data.validation is not None:
-        known = asdict(baselines(trainer.data.train, trainer.data.validation, corpus.tokenizer.vocab_size))
-    total = trainer.total_steps
+def _announce(session: Session, kind: str, trainer: Trainer, **more: Any) -> None:
+    config, device, task = session.config, trainer.model.device, trainer.task
+    session.journal.status("starting", None, force=True, message="measuring the baselines")
     engine, engine_reason = trainer.model.engine()
-    journal.event(
+    session.journal.event(
         kind,
         trainer.progress.step,
         durable=True,
@@ -243,80 +247,66 @@ def _announce(journal: RunJournal, kind: str, trainer: Trainer, corpus: Prepared
         precision=config.runtime.precision,
         threads=trainer.pace.threads,
         parameters=trainer.model.parameter_count(),
-        vocab_size=corpus.tokenizer.vocab_size,
-        tokenizer=config.tokenizer.name,
+        task=config.task.name,
+        unit=task.unit,
+        measures=list(task.measures),
+        tokenizer=config.tokenizer.name if session.work.codec["tokenizer"] else "",
         arch=config.model.arch,
-        corpus=corpus.name,
-        tokens_train=len(trainer.data.train),
-        tokens_validation=0 if trainer.data.validation is None else len(trainer.data.validation),
-        characters_train=corpus.splits["train"].chars,
-        steps_per_epoch=len(trainer.plan),
-        total_steps=total,
+        corpus=session.prepared.name,
+        steps_per_epoch=len(trainer.batches),
+        total_steps=trainer.total_steps,
         minutes=config.budget.minutes,
         log_every=trainer.pace.log_every,
         validate_every=trainer.pace.validate_every,
-        chars_per_token=trainer.data.chars_per_token,
-        bytes_per_token=trainer.data.bytes_per_token,
+        line_every=config.watch.line_every,
         torch=str(torch.__version__),
         exactness=exactness(trainer),
-        **known,
+        **task.facts(),
         **more,
     )
 
 
-def sample(trainer: Trainer, corpus: PreparedCorpus) -> str:
-    """A text from the model as it is; the seed follows from the run's, so that a resumed run writes the same."""
-    watch = trainer.config.watch
-    config = SamplingConfig(
-        temperature=watch.sample_temperature,
-        length=watch.sample_length,
-        seed=(trainer.config.runtime.seed * 1_000_003 + trainer.progress.step) % 2**62,
-    )
-    assert isinstance(corpus.tokenizer, Tokenizer)  # the corpus knows less of it than a plugin is
-    return sample_text(trainer.model, corpus.tokenizer, watch.sample_prompt, config)
-
-
-def header_for(run: RunFolder, trainer: Trainer, corpus: PreparedCorpus) -> ModelFile:
-    """The settings, tokenizer and figures that go into the model file."""
-    config, progress = trainer.config, trainer.progress
+def header_for(session: Session, trainer: Trainer) -> ModelFile:
+    """The settings, the tokenizer or scaling, and the figures that go into the model file."""
+    config, progress = session.config, trainer.progress
     current = progress.validated_at == progress.step
     return ModelFile(
         config=to_dict(config),
-        tokenizer={**plugin_record("tokenizer", config.tokenizer.name), "state": corpus.tokenizer.to_state()},
+        **session.work.codec,
         architecture=plugin_record("architecture", config.model.arch),
         training={
-            "run": run.name,
-            "corpus": corpus.name,
+            "run": session.run.name,
+            "corpus": session.prepared.name,
+            "fingerprint": session.prepared.fingerprint,
             "step": progress.step,
             "train_loss": progress.train_loss,
             "validation_loss": progress.validation_loss if current else None,
             "best": current and progress.best_step == progress.step,
-            "chars_per_token": trainer.data.chars_per_token,
-            "bytes_per_token": trainer.data.bytes_per_token,
+            **session.work.ratios,
         },
         format=FORMAT,
     )
 
 
-def save(run: RunFolder, trainer: Trainer, corpus: PreparedCorpus, journal: RunJournal, reason: str) -> None:
+def save(session: Session, trainer: Trainer, reason: str) -> None:
     """Write a checkpoint, publish its model where it is the best, and remove what is too old."""
     begin = time.monotonic()
-    progress = trainer.progress
-    header = header_for(run, trainer, corpus)
+    run, progress = session.run, trainer.progress
+    header = header_for(session, trainer)
     saved = checkpoints.save(
         run.checkpoints,
         progress.step,
         lambda path: save_model(path, trainer.model, header),
         tensors_of(trainer),
-        values_of(trainer) | {"corpus": corpus.fingerprint},
+        values_of(trainer) | {"corpus": session.prepared.fingerprint},
         run_id=run.name,
         environment=environment(trainer),
     )
     best = progress.best_step in (progress.step, None)  # before the first validation the newest is the best
-    if best or trainer.data.validation is None or not run.model_path.exists():
+    if best or not trainer.task.validation_positions or not run.model_path.exists():
         publish(saved.model_path, run.model_path)
-    checkpoints.prune(run.checkpoints, keep=trainer.config.checkpoint.keep, best_step=progress.best_step)
-    journal.event(
+    checkpoints.prune(run.checkpoints, keep=session.config.checkpoint.keep, best_step=progress.best_step)
+    session.journal.event(
         "checkpoint",
         progress.step,
         durable=True,

@@ -195,7 +195,12 @@ def choose_pace(
     validation_tokens: int,
     total_steps: int | None,
 ) -> Pace:
-    """Fix threads and intervals. With `exact`, nothing is timed, so that two runs choose alike."""
+    """Fix threads and intervals. With `exact`, nothing is timed, so that two runs choose alike.
+
+    Args:
+        step: one whole step that changes nothing.
+        tokens_per_step, validation_tokens: inputs that such a step and a validation read.
+    """
     runtime: RuntimeConfig = config.runtime
     watch = config.watch
     if runtime.exact:

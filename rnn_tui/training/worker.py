@@ -22,7 +22,7 @@ from rnn_tui.runs.process import die_with_parent
 from rnn_tui.runs.supervisor import FOREGROUND
 from rnn_tui.training.config import from_dict
 from rnn_tui.training.journal import RunJournal
-from rnn_tui.training.loop import Trainer
+from rnn_tui.training.loop import COMPLETE, Trainer
 from rnn_tui.training.progress import Ending
 from rnn_tui.training.session import open_session
 
@@ -77,8 +77,10 @@ def _work(run: RunFolder, signals: Signals) -> int:
         config = from_dict(
             {k: v for k, v in run.read_config().items() if k != "about"}, f"run {run.name}: config.toml"
         )
-        trainer = open_session(run, config, journal, signals)
+        trainer, work = open_session(run, config, journal, signals)
         ending = trainer.train()
+        if ending.reason in COMPLETE and (figures := work.conclude(trainer.model)):
+            journal.event("evaluation", trainer.progress.step, **figures)
     except DivergedError as error:  # a sample from weights that are no numbers
         ending = Ending("diverged", str(error), error.exit_code)
     except RnnTuiError as error:

@@ -68,14 +68,28 @@ def test_every_dtype_as_the_library_writes_it(tmp_path):
         assert read[name].shape == tensor.shape
 
 
+def test_arrays_are_the_tensors_and_half_precision_is_float32(tmp_path):
+    tensors = {"a": torch.randn(5, 3).bfloat16(), "b": torch.randn(4).half(), "c": torch.randn(2).double()}
+    tensors |= {"d": torch.tensor(2.5).bfloat16(), "e": torch.zeros(0, 4), "f": torch.tensor([True, False])}
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(safetensors.torch.save(tensors))
+    with open_container(path) as opened:
+        for name, tensor in tensors.items():
+            wanted = tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+            found = opened.read_array(name)
+            assert found.dtype == wanted.numpy().dtype
+            np.testing.assert_array_equal(found, wanted.numpy())
+
+
 def test_what_was_read_survives_the_file(tmp_path):
     path = tmp_path / "m.safetensors"
     path.write_bytes(safetensors.torch.save({"a": torch.arange(100_000.0)}))
     with open_container(path) as opened:
         tensor = opened.read("a")
         os.truncate(path, 200)  # a mapped tensor would now kill the process with SIGBUS
-        with pytest.raises(BadModelFile, match="changed while it was read"):
-            opened.read("a")
+        for read in (opened.read, opened.read_array):
+            with pytest.raises(BadModelFile, match="changed while it was read"):
+                read("a")
     assert torch.equal(tensor, torch.arange(100_000.0))
 
 

@@ -22,7 +22,7 @@ from rnn_tui.model.file import (
     save_model,
     weights,
 )
-from rnn_tui.model.language_model import build_model
+from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 
 TEXT = "hello world, 你好\n"
@@ -93,8 +93,8 @@ def test_a_round_trip_gives_the_same_model(tmp_path, settings):
     ids = torch.from_numpy(its_tokenizer.encode("hello 你 ž").astype(np.int64))[None]
     model.eval()
     with torch.no_grad():
-        ours = model.logits(model(ids, model.initial_state(1))[0])
-        theirs = loaded.logits(loaded(ids, loaded.initial_state(1))[0])
+        ours = model.outputs(model(ids, model.initial_state(1))[0])
+        theirs = loaded.outputs(loaded(ids, loaded.initial_state(1))[0])
     assert torch.equal(ours, theirs)
     assert loaded.parameter_count() == model.parameter_count()
 
@@ -400,10 +400,10 @@ def test_without_the_plugins(saved, monkeypatch):
 
 
 def test_a_plugin_that_fails_to_build_is_named(saved, monkeypatch):
-    def broken(*args):
+    def broken(*args, **inputs):
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr("rnn_tui.model.language_model.build_model", broken)
+    monkeypatch.setattr("rnn_tui.model.recurrent_model.build_model", broken)
     with pytest.raises(PluginError, match="architecture lstm could not be built: ZeroDivisionError: boom"):
         load_model(saved[0])
 

@@ -8,7 +8,14 @@ import pytest
 from msgspec import Meta
 
 from rnn_tui.errors import PluginError, UsageError
-from rnn_tui.plugin.options import OptionInfo, json_schema, make_options, option_infos, parse_options
+from rnn_tui.plugin.options import (
+    OptionInfo,
+    check_items,
+    json_schema,
+    make_options,
+    option_infos,
+    parse_options,
+)
 
 
 @dataclass(frozen=True)
@@ -160,3 +167,24 @@ def test_infos_survive_json():
     """They come from a child process and from a cache."""
     infos = option_infos(Options)[:5]
     assert msgspec.json.decode(msgspec.json.encode(infos), type=tuple[OptionInfo, ...]) == infos
+
+
+@dataclass(frozen=True)
+class Lists:
+    widths: tuple[Annotated[int, Meta(ge=1)], ...] = (3, 5)
+    names: tuple[str, ...] = ()
+
+
+def test_lists_of_numbers_and_texts():
+    infos = option_infos(Lists)
+    assert [(info.type, info.many, info.minimum) for info in infos] == [("int", True, 1), ("str", True, None)]
+    assert check_items(infos, {"widths": "1, 2,3"}, owner="x")["widths"] == (1, 2, 3)
+    assert check_items(infos, {"widths": [7]}, owner="x")["widths"] == (7,)
+    # a text may hold a comma of its own
+    assert check_items(infos, {"names": "one, two"}, owner="x")["names"] == ("one, two",)
+    assert check_items(infos, {"names": ["a", "b"]}, owner="x")["names"] == ("a", "b")
+    for wrong in ("0", "1,x", 4, [1.5]):
+        with pytest.raises(
+            UsageError, match="option widths must be a list, each of it a whole number from 1"
+        ):
+            check_items(infos, {"widths": wrong}, owner="x")

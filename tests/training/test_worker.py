@@ -1,6 +1,7 @@
 """The worker on real run folders: in this process where that is enough, as a process of its own where it matters."""
 
 import errno
+import math
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -16,16 +18,17 @@ from msgspec import structs
 
 from rnn_tui.corpus.baselines import baselines
 from rnn_tui.errors import BusyError, DiskError, DivergedError, InputError, UsageError
-from rnn_tui.model.file import read_header
+from rnn_tui.model.file import load_model, load_series, read_header
 from rnn_tui.runs.control import send
 from rnn_tui.runs.events import EventReader, effective, number
 from rnn_tui.runs.lock import RunLock
 from rnn_tui.runs.status import read_status, run_state, write_status
 from rnn_tui.tasks.windows import plan_epoch
-from rnn_tui.training import checkpoint, session, worker
+from rnn_tui.training import checkpoint, session, work, worker
 from rnn_tui.training.config import resolve
-from rnn_tui.training.launch import create, prepare_corpus, prepare_run_config
-from rnn_tui.training.loop import Trainer
+from rnn_tui.training.data import prepare_data
+from rnn_tui.training.launch import create, prepare_run_config
+from rnn_tui.training.obeying import Orders
 from rnn_tui.training.setup import Pace
 
 
@@ -57,7 +60,8 @@ def settings(text, **more):
         "optim": {"warmup_steps": 3},
         "budget": {"steps": 30},
         "watch": {"log_every": 4, "validate_every": 10, "sample_length": 20},
-        "runtime": {"threads": 1, "device": "cpu"},
+        # no race: on a loaded machine two runs may choose differently, and then differ in the last bits
+        "runtime": {"threads": 1, "device": "cpu", "engine": "loop"},
     }
     return {section: base.get(section, {}) | more.get(section, {}) for section in base | more}
 
@@ -154,19 +158,127 @@ def test_stopped_and_resumed_equals_undisturbed(tmp_path, text, arch, engine, pr
     assert not [e for e in events(parts) if e.kind == "warning"]
 
 
+@pytest.fixture
+def pairs(tmp_path):
+    """Lines of 3 to 9 letters, each labelled with the letter before it."""
+    generator = random.Random(1)
+    words = ["".join(generator.choices("abcd", k=generator.randint(3, 9))) for _ in range(60)]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"{word}\t{word[-1]}{word[:-1]}\n" for word in words))
+    return path
+
+
+@pytest.fixture
+def numbers(tmp_path):
+    generator = random.Random(2)
+    path = tmp_path / "numbers.csv"
+    path.write_text("a,b\n" + "".join(f"{math.sin(t / 5)},{generator.gauss(3, 2)}\n" for t in range(400)))
+    return path
+
+
+TASKS = {
+    "aligned": {
+        "task": {"name": "aligned"},
+        "model": {"arch": "lstm", "hidden_size": 8, "bidirectional": True},
+    },
+    "series": {"task": {"name": "series", "horizons": [1, 4]}, "model": {"arch": "gru", "hidden_size": 8}},
+}
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_every_task_resumes_as_if_undisturbed(tmp_path, pairs, numbers, task):
+    """The loop and the checkpoint know none of them; what a run shows is of its task."""
+    source = pairs if task == "aligned" else numbers
+    more = TASKS[task]
+    whole, parts = make(tmp_path, "whole", source, **more), make(tmp_path, "parts", source, **more)
+    assert train(whole) == 0
+    stop_at(parts, 7)
+    assert train(parts) == 0
+    stop_at(parts, 18)
+    assert train(parts) == 0
+    assert train(parts) == 0
+    assert fingerprint(parts) == fingerprint(whole)
+    assert curve(parts) == curve(whole)
+    start = events(whole)[0].data
+    unit, measures = {
+        "aligned": ("nats per label", ["accuracy", "exact"]),
+        "series": ("squared error", ["mse", "rmse"]),
+    }[task]
+    assert (start["task"], start["unit"], start["measures"]) == (task, unit, measures)
+    shown = {"aligned": "transcription", "series": "forecast"}[task]
+    assert {e.kind for e in events(whole)} >= {shown, "validation", "train", "checkpoint"}
+    assert not {e.kind for e in events(whole)} & {"sample", "warning", "error"}
+    check = [e.data for e in events(whole) if e.kind == "validation"][-1]
+    assert all(number(check[name]) >= 0 for name in measures)
+
+
+def test_a_model_file_holds_what_its_task_reads(tmp_path, pairs, numbers):
+    for task, source in (("aligned", pairs), ("series", numbers)):
+        run = make(tmp_path, task, source, **TASKS[task])
+        assert train(run) == 0
+        header = read_header(run.model_path)
+        assert header.task == task
+        assert (header.tokenizer is None, header.scaling is None) == (task == "series", task == "aligned")
+    model, scaling, _ = load_series(run.model_path)
+    rows = np.loadtxt(numbers, delimiter=",", skiprows=1)[:360]
+    assert scaling.columns == ("a", "b")
+    np.testing.assert_allclose(scaling.mean, rows.mean(0), rtol=1e-6)
+    assert model.output_size == 2
+    with pytest.raises(UsageError, match="series of numbers"):
+        load_model(run.model_path)
+    with pytest.raises(UsageError, match="trained on tokens"):
+        load_series((tmp_path / "runs" / "aligned") / "model.safetensors")
+
+
+def test_validation_by_epochs_and_a_sample_for_each_prompt_and_temperature(tmp_path, text):
+    watch = {
+        "every_epochs": 2,
+        "sample_prompts": ["the ", "a"],
+        "sample_temperatures": [0.0, 1.0],
+        "sample_length": 10,
+    }
+    run = make(tmp_path, "a", text, watch=watch, budget={"steps": 0, "epochs": 4}, data={"seq_len": 32})
+    assert train(run) == 0
+    log = events(run)
+    per_epoch = log[0].data["steps_per_epoch"]
+    checks = [e for e in log if e.kind == "validation"]
+    assert [round(e.step / per_epoch) for e in checks] == [2, 4]
+    samples = [(e.step, e.data["prompt"], e.data["temperature"]) for e in log if e.kind == "sample"]
+    wanted = [(prompt, heat) for prompt in ("the ", "a") for heat in (0.0, 1.0)]
+    assert samples == [(e.step, *one) for e in checks for one in wanted]
+    meter = next(e.data for e in log if e.kind == "sample")
+    assert 0 <= meter["novel"] <= 1
+    assert meter["longest"] <= 10
+
+
+def test_the_last_word_of_a_complete_run_is_its_evaluation(tmp_path, text):
+    run = make(tmp_path, "a", text)
+    assert train(run) == 0
+    told = [e for e in events(run) if e.kind == "evaluation"]
+    assert [e.step for e in told] == [30]
+    figures = told[0].data
+    last = [e.data["loss"] for e in events(run) if e.kind == "validation"][-1]
+    assert figures["warm"]["loss"] == pytest.approx(last, rel=1e-6)
+    assert figures["cold"]["loss"] != figures["warm"]["loss"]
+    assert figures["window"] == 12
+    stopped = make(tmp_path, "b", text)
+    stop_at(stopped, 5)
+    train(stopped)
+    assert not [e for e in events(stopped) if e.kind == "evaluation"]
+
+
 def test_the_way_over_time_is_chosen_once(tmp_path, text, monkeypatch):
     """By a race at the start; a resumed run takes the one it began with, and says so where it cannot."""
     from rnn_tui.model.recurrence import unrolled
-    from rnn_tui.training import session
 
-    run = make(tmp_path, "a", text)
+    run = make(tmp_path, "a", text, runtime={"engine": "auto"})
     monkeypatch.setattr(session, "race", lambda *_: (2.0, 1.0))  # the loop wins
     stop_at(run, 5)
     train(run)
     start = events(run)[0].data
     assert start["engine"] == "loop"
     assert "which was faster" in start["engine_reason"]
-    other = make(tmp_path, "b", text)
+    other = make(tmp_path, "b", text, runtime={"engine": "auto"})
     monkeypatch.setattr(session, "race", lambda *_: (1.0, 2.0))
     stop_at(run, 10)
     train(run)
@@ -189,16 +301,16 @@ def stop_at(run, step):
 
     def opened(*args):
         worker.open_session = real
-        trainer = real(*args)
-        obey = trainer._obey
+        trainer, work = real(*args)
+        obey = trainer.orders.obey
 
         def when_there():
             if trainer.progress.step == step:
-                trainer._stop = worker.Ending("stopped", "test", 0)
+                trainer.orders._stop = worker.Ending("stopped", "test", 0)
             return obey()
 
-        trainer._obey = when_there
-        return trainer
+        trainer.orders.obey = when_there
+        return trainer, work
 
     worker.open_session = opened
 
@@ -341,19 +453,20 @@ def test_a_complete_run_is_not_begun_again(tmp_path, text, capsys):
     assert run_state(run).state == "finished"
 
 
-@pytest.mark.parametrize("moment", ["sample", "_report"])
+@pytest.mark.parametrize("moment", ["sample_text", "conclude", "_report"])
 def test_killed_after_its_last_step_a_run_is_brought_to_its_end(tmp_path, text, monkeypatch, moment):
     """Between the checkpoint of the last step and the last event: there is nothing left to train."""
     whole, run = make(tmp_path, "whole", text), make(tmp_path, "a", text)
     train(whole)
-    real = getattr(session if moment == "sample" else worker, moment)
+    module = worker if moment == "_report" else work
+    real = getattr(module, moment)
 
     def killed(*args):
-        if args[0].progress.step == 30 if moment == "sample" else True:
-            raise KeyboardInterrupt
-        return real(*args)
+        if moment == "sample_text" and args[3].seed != 1_000_003 + 30:  # the seed of step 30
+            return real(*args)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(session if moment == "sample" else worker, moment, killed)
+    monkeypatch.setattr(module, moment, killed)
     with pytest.raises(KeyboardInterrupt):
         train(run)
     monkeypatch.undo()
@@ -573,7 +686,7 @@ def test_a_rate_set_where_the_schedule_has_fallen_to_nothing(step, used, base):
         config=resolve([("x", {"optim": optim})]).config,
         used=used,
     )
-    Trainer.set_rate_now(trainer, 0.5)
+    Orders.set_rate(SimpleNamespace(trainer=trainer), 0.5)
     assert trainer.progress.base_lr == pytest.approx(base)  # half a cosine is at 1/2 in its middle
 
 
@@ -581,17 +694,17 @@ def test_baselines_are_of_the_tokens_that_are_validated_on(tmp_path, text):
     watch = {"log_every": 4, "validate_every": 10, "sample_length": 0, "validation_tokens": 200}
     run = make(tmp_path, "a", text, watch=watch)
     train(run)
-    corpus = prepare_corpus(resolve([("x", settings(text))]).config)
+    corpus = prepare_data(resolve([("x", settings(text))]).config)
     held_out = corpus.splits["validation"].ids()
     expected = baselines(corpus.splits["train"].ids(), held_out[:201], corpus.tokenizer.vocab_size)
     start = events(run)[0].data
-    assert (start["tokens_validation"], start["trigram"]) == (201, expected.trigram)
+    assert (start["tokens_validation"], start["baselines"]["trigram"]) == (201, expected.trigram)
     assert {e.data["tokens"] for e in events(run) if e.kind == "validation"} == {200}
     assert len(held_out) > 1000
 
 
 def test_patience_needs_something_to_validate_on(tmp_path, text):
-    with pytest.raises(InputError, match=r"fewer than 2 tokens are held out.*corpus\.validation"):
+    with pytest.raises(InputError, match=r"too little is held out.*corpus\.validation"):
         make(tmp_path, "a", text, corpus={"source": str(text), "validation": 1e-5}, budget={"patience": 2})
     assert not (tmp_path / "runs" / "a").exists()
 
@@ -600,7 +713,7 @@ def test_weights_that_are_no_numbers_are_a_divergence(tmp_path, text, monkeypatc
     def spoiled(*_):
         raise DivergedError("the model's output is not a number")
 
-    monkeypatch.setattr(session, "sample", spoiled)
+    monkeypatch.setattr(work, "sample_text", spoiled)
     run = make(tmp_path, "a", text)
     assert train(run) == 6
     assert events(run)[-1].data["reason"] == read_status(run).state == "diverged"

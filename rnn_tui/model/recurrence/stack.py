@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rnn_tui.model.recurrence.bidirectional import Bidirectional
 from rnn_tui.plugin.core import Core, State
 
 
@@ -34,12 +35,18 @@ class Stack(Core):
     ) -> State:
         return tuple(core.initial_state(batch_size, device=device, dtype=dtype) for core in self.cores)
 
-    def forward(self, xs: Tensor, state: State, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, xs: Tensor, state: State, *, reset: Tensor | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """See `Core.forward`; `lengths` (B,) is for the layers that also read backwards."""
         after = []
         for index, (core, inner) in enumerate(zip(self.cores, state, strict=True)):
             if index:
                 xs = functional.dropout(xs, self.dropout, self.training)
-            xs, inner = core(xs, inner, reset=reset)
+            if isinstance(core, Bidirectional):
+                xs, inner = core(xs, inner, reset=reset, lengths=lengths)
+            else:
+                xs, inner = core(xs, inner, reset=reset)
             after.append(inner)
         return xs, tuple(after)
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from rnn_tui.errors import PluginError, UsageError
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.language_model import Embedding, OneHot, build_model
+from rnn_tui.model.recurrent_model import Embedding, OneHot, build_model
 from rnn_tui.plugin import Cell
 
 
@@ -37,7 +37,7 @@ def test_all_ones_by_hand():
     # one-hot rows against a weight of ones add 1 to each unit at each step
     assert features.tolist() == [[[1, 1], [2, 2], [3, 3]]]
     assert state[0].tolist() == [[3, 3]]
-    assert model.logits(features)[0, 2].tolist() == [7, 7, 7]  # 3 + 3 + bias 1
+    assert model.outputs(features)[0, 2].tolist() == [7, 7, 7]  # 3 + 3 + bias 1
 
 
 def test_step_equals_forward():
@@ -47,7 +47,7 @@ def test_step_equals_forward():
     state = model.initial_state(2)
     for t in range(3):
         logits, state = model.step(ids[:, t], state)
-        torch.testing.assert_close(logits, model.logits(features[:, t]))
+        torch.testing.assert_close(logits, model.outputs(features[:, t]))
     for a, b in zip(state, end, strict=True):
         torch.testing.assert_close(a, b)
 

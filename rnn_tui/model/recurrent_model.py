@@ -1,4 +1,4 @@
-"""Encoder, core and head: ids in, logits out."""
+"""Encoder, core and head: ids in and logits out, or numbers in and numbers out."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from rnn_tui.errors import PluginError, UsageError
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.recurrence import Engine, Stack, Unroll
+from rnn_tui.model.recurrence import Bidirectional, Engine, Stack, Unroll
 from rnn_tui.plugin.core import Cell, Core, State
 
 ONE_HOT_LIMIT = 256
@@ -37,24 +37,42 @@ class Embedding(nn.Embedding):
         return self.embedding_dim
 
 
-class LanguageModel(nn.Module):
-    """A recurrent model of token sequences.
+class Values(nn.Module):
+    """Numbers (..., C) as they are."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.output_size = columns
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values
+
+
+class RecurrentModel(nn.Module):
+    """A recurrent model of sequences.
 
     Attributes:
-        encoder: `OneHot` or `Embedding`.
+        encoder: `OneHot` or `Embedding` for tokens, `Values` for numbers.
         core: a `Stack` of one Core for each layer.
-        head: linear, from the core's output to the vocabulary; shares its weight with the embedding when tied.
+        head: linear, from the core's output to the outputs; shares its weight with the embedding when tied.
+        output_size: the size of the vocabulary, or the number of columns.
     """
 
     def __init__(
-        self, encoder: OneHot | Embedding, core: Stack, vocab_size: int, *, dropout: float, tied: bool
+        self,
+        encoder: OneHot | Embedding | Values,
+        core: Stack,
+        output_size: int,
+        *,
+        dropout: float,
+        tied: bool,
     ) -> None:
         super().__init__()
-        self.vocab_size = vocab_size
+        self.output_size = output_size
         self.dropout = dropout
         self.encoder = encoder
         self.core = core
-        self.head = nn.Linear(core.output_size, vocab_size)
+        self.head = nn.Linear(core.output_size, output_size)
         self.tied = tied
         if tied:
             assert isinstance(encoder, Embedding)
@@ -65,39 +83,44 @@ class LanguageModel(nn.Module):
         return self.head.weight.device
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the state before the first token, on the model's device."""
+        """Return the state before the first position, on the model's device."""
         return self.core.initial_state(batch_size, device=self.device, dtype=self.head.weight.dtype)
 
-    def forward(self, ids: Tensor, state: State, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, inputs: Tensor, state: State, *, reset: Tensor | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Return what the head reads.
 
         Args:
-            ids: int64 (B, T).
+            inputs: ids, int64 (B, T), or numbers (B, T, C).
             state: from `initial_state` or an earlier call.
             reset: bool (B, T), see `Core.forward`.
+            lengths: int64 (B,), where each row ends; only a bidirectional model looks at it.
 
         Returns:
-            Features (B, T, O) and the state after the last token.
+            Features (B, T, O) and the state after the last position.
         """
-        ys, state = self.core(self.encoder(ids), state, reset=reset)
+        ys, state = self.core(self.encoder(inputs), state, reset=reset, lengths=lengths)
         return functional.dropout(ys, self.dropout, self.training), state
 
-    def logits(self, features: Tensor) -> Tensor:
-        """Features (..., O) to logits (..., V)."""
-        logits: Tensor = self.head(features)
-        return logits
+    def outputs(self, features: Tensor) -> Tensor:
+        """Features (..., O) to logits (..., V), or to numbers (..., C)."""
+        outputs: Tensor = self.head(features)
+        return outputs
 
-    def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """Take one token for each row, ids (B,); return logits (B, V) and the next state."""
-        ys, state = self.core.step(self.encoder(ids), state)
-        return self.logits(ys), state
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one position of each row, ids (B,) or numbers (B, C); return its outputs and the next state."""
+        ys, state = self.core.step(self.encoder(inputs), state)
+        return self.outputs(ys), state
 
     def engine(self) -> tuple[str, str]:
         """Return how the core runs over time, `loop`, `eager` or `own` (a Core brings its own way), and why."""
-        for core in self.core.cores:
-            if isinstance(core, Unroll):
-                return core.engine, core.engine_reason
+        for layer in self._unrolled():
+            return layer.engine, layer.engine_reason
         return "own", "the architecture brings its own way over time"
+
+    def _unrolled(self) -> list[Unroll]:
+        return [module for module in self.core.modules() if isinstance(module, Unroll)]
 
     def select_engine(self, engine: Engine, reason: str = "") -> None:
         """Choose the rung for every layer that is a Cell; one that cannot take it keeps all of them on the loop.
@@ -105,7 +128,7 @@ class LanguageModel(nn.Module):
         Args:
             reason: why it is the loop, to be told by `engine`.
         """
-        layers = [core for core in self.core.cores if isinstance(core, Unroll)]
+        layers = self._unrolled()
         for layer in layers:
             layer.select(engine, reason)
         if engine != "loop" and (slow := [layer for layer in layers if layer.engine == "loop"]):
@@ -127,38 +150,43 @@ def build_layer(plugin: type, input_size: int, hidden_size: int, options: dict[s
     raise PluginError(f"{plugin.__name__} is neither a Cell nor a Core of rnn_tui.plugin")
 
 
-def build_model(plugin: type, options: dict[str, Any], config: ModelConfig, vocab_size: int) -> LanguageModel:
+def build_model(
+    plugin: type, options: dict[str, Any], config: ModelConfig, vocab_size: int = 0, *, columns: int = 0
+) -> RecurrentModel:
     """Build the model that `config` describes around the architecture class `plugin`.
 
     The weights are drawn from torch's global generator: seed it first.
+
+    Args:
+        vocab_size: tokens in and out; 0 for a model of numbers.
+        columns: numbers in and out at each position, for such a model.
 
     Raises:
         UsageError: when the widths do not fit together.
         PluginError: when `plugin` is no architecture.
     """
-    one_hot = config.encoder == "one-hot" or (
-        config.encoder == "auto"
-        and vocab_size <= ONE_HOT_LIMIT
-        and not config.tie_weights
-        and not config.embedding_size
-    )
-    encoder: OneHot | Embedding = (
-        OneHot(vocab_size) if one_hot else Embedding(vocab_size, config.embedding_size or config.hidden_size)
-    )
+    encoder = Values(columns) if columns else _token_encoder(config, vocab_size)
     cores: list[Core] = []
     for _ in range(config.num_layers):
         width = cores[-1].output_size if cores else encoder.output_size
-        cores.append(build_layer(plugin, width, config.hidden_size, options))
+        layer = build_layer(plugin, width, config.hidden_size, options)
+        if config.bidirectional:
+            layer = Bidirectional(layer, build_layer(plugin, width, config.hidden_size, options))
+        cores.append(layer)
     if config.tie_weights:
-        if one_hot:
+        if not isinstance(encoder, Embedding):
             raise UsageError("model.tie_weights needs an embedding; set model.encoder to 'embedding'")
         if encoder.output_size != cores[-1].output_size:
             raise UsageError(
                 f"model.tie_weights needs embedding_size {encoder.output_size} equal to the core's output size "
                 f"{cores[-1].output_size}; leave embedding_size out or set it so"
             )
-    model = LanguageModel(
-        encoder, Stack(cores, config.dropout), vocab_size, dropout=config.dropout, tied=config.tie_weights
+    model = RecurrentModel(
+        encoder,
+        Stack(cores, config.dropout),
+        columns or vocab_size,
+        dropout=config.dropout,
+        tied=config.tie_weights,
     )
     if config.init_std:
         with torch.no_grad():
@@ -168,3 +196,15 @@ def build_model(plugin: type, options: dict[str, Any], config: ModelConfig, voca
                 elif not bool((parameter == 1).all()):  # a vector of ones is a gain, which must not vanish
                     parameter.zero_()
     return model
+
+
+def _token_encoder(config: ModelConfig, vocab_size: int) -> OneHot | Embedding:
+    one_hot = config.encoder == "one-hot" or (
+        config.encoder == "auto"
+        and vocab_size <= ONE_HOT_LIMIT
+        and not config.tie_weights
+        and not config.embedding_size
+    )
+    return (
+        OneHot(vocab_size) if one_hot else Embedding(vocab_size, config.embedding_size or config.hidden_size)
+    )

@@ -6,9 +6,11 @@ import torch
 from torch import nn
 
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.language_model import build_model
+from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin import Cell
-from rnn_tui.tasks.next_token import default_lanes, evaluate, sequence_loss
+from rnn_tui.tasks.evaluation import ColdEvaluation, evaluate, evaluate_cold
+from rnn_tui.tasks.metrics import default_lanes
+from rnn_tui.tasks.next_token import sequence_loss
 
 
 class Elman(Cell):
@@ -99,7 +101,7 @@ def test_a_model_that_knows_nothing_scores_the_logarithm_of_the_vocabulary(model
 def test_loss_on_the_last_position_alone(model):
     ids, targets = torch.tensor([[1, 2, 3]]), torch.tensor([[2, 3, 4]])
     features, _ = model(ids, model.initial_state(1))
-    expected = -model.logits(features)[0, 2].log_softmax(-1)[4]
+    expected = -model.outputs(features)[0, 2].log_softmax(-1)[4]
     loss, _ = sequence_loss(model, ids, targets, model.initial_state(1), loss_on="last")
     torch.testing.assert_close(loss, expected)
 
@@ -124,3 +126,70 @@ def test_too_short_to_predict_anything(model):
 
 def test_default_lanes():
     assert [default_lanes(n) for n in (1, 1023, 2048, 10**6)] == [1, 1, 2, 64]
+
+
+def cold_by_hand(model, ids, window):
+    """Sum and number of the nats at each position: one token at a time, the state zero at each window's start."""
+    nats, counts = [0.0] * window, [0] * window
+    with torch.no_grad():
+        for i, (now, then) in enumerate(zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True)):
+            if i % window == 0:
+                state = model.initial_state(1)
+            logits, state = model.step(torch.tensor([now]), state)
+            nats[i % window] -= logits.double().log_softmax(-1)[0, then].item()
+            counts[i % window] += 1
+    return nats, counts
+
+
+@pytest.mark.parametrize(("window", "rows"), [(1, 64), (7, 64), (7, 3), (25, 1), (300, 2), (500, 64)])
+def test_cold_windows_start_at_zero(model, ids, window, rows):
+    result = evaluate_cold(model, ids, window, rows=rows)
+    nats, counts = cold_by_hand(model, ids, window)
+    assert result.counts.tolist() == counts
+    assert result.nats.tolist() == pytest.approx(nats, rel=1e-6)
+    assert result.tokens == 500
+    assert result.mean == pytest.approx(sum(nats) / 500, rel=1e-6)
+    assert result.by_position.tolist() == pytest.approx(
+        [n / c for n, c in zip(nats, counts, strict=True)], rel=1e-6
+    )
+
+
+def test_a_window_as_long_as_the_text_is_the_strict_stream(model, ids):
+    cold, warm = evaluate_cold(model, ids, 10_000), evaluate(model, ids, lanes=1)
+    assert (cold.window, cold.tokens) == (500, 500)
+    assert cold.mean == pytest.approx(warm.mean, rel=1e-9)
+
+
+def test_cold_in_pieces_that_carry_the_state(model, ids, monkeypatch):
+    whole = evaluate_cold(model, ids, 50)
+    monkeypatch.setattr("rnn_tui.tasks.evaluation.LOGITS_AT_ONCE", 60)  # 8 windows of 1 position at once
+    pieces = evaluate_cold(model, ids, 50)
+    assert pieces.nats.tolist() == pytest.approx(whole.nats.tolist(), rel=1e-6)
+    assert pieces.counts.tolist() == whole.counts.tolist()
+
+
+def test_cold_leaves_the_model_as_it_was_and_tells_how_far_it_is(model, ids):
+    model.train()
+    seen = []
+    evaluate_cold(model, ids, 100, rows=2, progress=lambda done, total: seen.append((done, total)))
+    assert model.training
+    assert seen == [(200, 500), (400, 500), (500, 500)]
+
+
+def test_cold_with_nothing_to_predict(model):
+    result = evaluate_cold(model, np.array([3], np.uint8), 8)
+    assert (result.tokens, result.window, result.curve(64)) == (0, 0, ())
+    assert math.isnan(result.mean)
+
+
+def test_curve_of_a_short_window_is_every_position():
+    found = ColdEvaluation(np.array([6.0, 4.0, 1.0]), np.array([2, 2, 1]))
+    assert found.curve(3) == ((1, 3.0), (2, 2.0), (3, 1.0))
+
+
+def test_curve_of_a_long_window_weighs_every_token_alike():
+    found = ColdEvaluation(np.arange(15.0), np.array([2] * 11 + [1] * 4))
+    # 16 ** (i / 4) cuts before the positions 1, 2, 4 and 8
+    assert found.curve(4) == ((1, 0 / 2), (2, 3 / 4), (4, 18 / 8), (8, 84 / 12))
+    long = ColdEvaluation(np.ones(5000), np.ones(5000, np.int64))
+    assert len(long.curve(64)) <= 64

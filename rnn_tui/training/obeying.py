@@ -1,0 +1,127 @@
+"""What a run is asked while it trains: pause, resume, stop, checkpoint, set; and the signals."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rnn_tui.training.progress import Ending, Replayed
+from rnn_tui.training.schedule import factor
+
+if TYPE_CHECKING:
+    from rnn_tui.training.loop import Trainer
+
+
+class Requests(Protocol):
+    """The mailbox of a run."""
+
+    rejected: list[Any]
+
+    def poll(self) -> list[Any]: ...
+
+    def done(self, command: Any) -> None: ...
+
+
+class Orders:
+    """Applies what was asked to one trainer, between two updates."""
+
+    def __init__(
+        self,
+        trainer: "Trainer",
+        requests: Requests,
+        signalled: Callable[[], int | None],
+        replay: Sequence[Replayed],
+    ) -> None:
+        """Take orders for `trainer`.
+
+        Args:
+            signalled: the number of the signal that asked the process to end, if one did.
+            replay: changes of the rate that an earlier attempt journalled after the checkpoint that this one goes on
+                from; each takes effect again at its step.
+        """
+        self.trainer = trainer
+        self.paused = False
+        self._requests = requests
+        self._signalled = signalled
+        self._replay = list(replay)
+        self._stop: Ending | None = None
+
+    def obey(self) -> Ending | None:
+        """Apply what was asked since the last step; stay here while paused."""
+        trainer, step = self.trainer, self.trainer.progress.step
+        while self._replay and self._replay[0].step <= step:
+            change = self._replay.pop(0)
+            self._applied(change.id)
+            self.set_rate(change.rate)
+        self._take()
+        if self.paused and not self._ending:
+            trainer.save("pause")
+            trainer.journal.event("state", step, state="paused", durable=True)
+            while self.paused and not self._ending:
+                trainer.journal.status("paused", trainer)
+                time.sleep(0.05)
+                self._take()
+            trainer.restart_clock()
+            if not self._ending:
+                trainer.journal.event("state", step, state="running", durable=True)
+                trainer.journal.status("running", trainer, force=True)
+        if (number := self._signalled()) is not None:
+            self._stop = Ending("preempted", "asked by a signal", 128 + number)
+        if self._stop is not None:
+            trainer.journal.event("state", step, state="stopping")
+            trainer.journal.status("stopping", trainer, force=True)
+        return self._stop
+
+    @property
+    def _ending(self) -> bool:
+        return self._stop is not None or self._signalled() is not None
+
+    def pause(self) -> bool:
+        """Pause before the next update, unless the run is about to stop; return whether it will."""
+        self.paused = self.paused or self._stop is None
+        return self._stop is None
+
+    def _applied(self, number: str) -> None:
+        progress = self.trainer.progress
+        progress.applied = [*progress.applied[-99:], number]
+
+    def _take(self) -> None:
+        journal, progress = self.trainer.journal, self.trainer.progress
+        for command in self._requests.poll():
+            if command.id in progress.applied:
+                self._requests.done(command)
+                continue
+            # on disk before it takes effect: a crash neither loses nor doubles it
+            journal.event(
+                "command",
+                progress.step,
+                durable=True,
+                id=command.id,
+                command=command.command,
+                args=command.args,
+                origin=command.origin,
+            )
+            self._applied(command.id)
+            match command.command:
+                case "pause":
+                    self.paused = True
+                case "resume":
+                    self.paused = False
+                case "stop":
+                    self._stop = Ending("stopped", "stopped on request", 0)
+                case "checkpoint":
+                    self.trainer.save("request")
+                case "set":
+                    self.set_rate(float(command.args["lr"]))
+            self._requests.done(command)
+        for refused in self._requests.rejected:
+            message = f"a request was refused: {refused.name}: {refused.reason}"
+            journal.event("warning", progress.step, message=message)
+
+    def set_rate(self, rate: float) -> None:
+        """Make `rate` the learning rate of the next update, or during the warm-up its end; the schedule falls from
+        there as it would have."""
+        trainer, progress, optim = self.trainer, self.trainer.progress, self.trainer.config.optim
+        scale = factor(optim, step=progress.step, progress=trainer.used, plateau=progress.plateau)
+        if progress.step < optim.warmup_steps or not scale:  # a schedule without a floor ends at 0
+            scale = 1.0
+        progress.base_lr = rate / scale
