@@ -56,6 +56,8 @@ _NAMED = {
     "stdlib": ("Python source: the standard library of this machine, 2 MB", "PSF-2.0"),
     "fables-en": ("short fables in English, written for this project", "MIT"),
     "fables-zh": ("short fables in Chinese, written for this project", "MIT"),
+    "hello": ("one line for the task aligned: hello, and the label of each letter", "MIT"),
+    "sine": ("numbers for the task series: sin(0.01 t) with noise, 1,000 rows, made for this project", "MIT"),
     "timemachine": (
         "H. G. Wells, The Time Machine, as Dive into Deep Learning uses it, 179 kB",
         "public domain",
@@ -146,7 +148,8 @@ def _named_path(name: str) -> Path:
         return Path(sysconfig.get_path("stdlib")) / "abc.py"
     if name in DOWNLOADS:
         return download_path(name)
-    return Path(str(resources.files("rnn_tui.corpus") / "data" / f"{name.replace('-', '_')}.txt"))
+    folder, stem = Path(str(resources.files("rnn_tui.corpus") / "data")), name.replace("-", "_")
+    return next(folder.glob(f"{stem}.*"), folder / f"{stem}.txt")  # the suffix is that of its format
 
 
 def _unknown(source: str) -> InputError:

@@ -98,7 +98,15 @@ def test_the_standard_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_named_corpora_tell_how_to_get_them() -> None:
     found = {corpus.name: corpus for corpus in named_corpora()}
-    assert list(found) == ["stdlib", "fables-en", "fables-zh", "timemachine", "tinyshakespeare"]
+    assert list(found) == [
+        "stdlib",
+        "fables-en",
+        "fables-zh",
+        "hello",
+        "sine",
+        "timemachine",
+        "tinyshakespeare",
+    ]
     assert found["stdlib"].available
     assert found["stdlib"].how == found["fables-zh"].how == "built in"
     assert not found["timemachine"].available
