@@ -1,11 +1,12 @@
 """Characters as tokens."""
 
 from collections.abc import Iterable
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
 import numpy as np
 
-from rnn_tui.plugin import Decoder, Tokenizer
+from rnn_tui.plugin import Decoder, Meta, Tokenizer
 from rnn_tui.plugin.tokenizer import Ids
 from rnn_tui_text.blocks import blocks
 
@@ -19,12 +20,21 @@ _COUNTED_AT_ONCE = 1 << 20
 class CharTokenizer(Tokenizer):
     """One token for each Unicode code point.
 
-    Id 0 is `<unk>`, any character that training did not see; it is shown as U+FFFD. The others follow by
+    Id 0 is `<unk>`, any character that is not in the vocabulary; it is shown as U+FFFD. The others follow by
     frequency in the training text, the most frequent first, ties by code point. Lone surrogates, which are no
     characters, count as U+FFFD.
     """
 
     api_version = 1
+
+    @dataclass(frozen=True)
+    class Options:
+        max_vocabulary: Annotated[
+            int,
+            Meta(
+                ge=0, description="Keep only so many of the most frequent characters, <unk> included; 0: all."
+            ),
+        ] = 0
 
     def __init__(self, symbols: str) -> None:
         """Make the tokenizer whose ids 1, 2, ... are the characters of `symbols`, all different."""
@@ -37,7 +47,7 @@ class CharTokenizer(Tokenizer):
         self._ascii = self._ids[:256].astype(np.uint8).tobytes() if len(symbols) < 256 else None
 
     @classmethod
-    def train(cls, texts: Iterable[str], options: Any) -> Self:
+    def train(cls, texts: Iterable[str], options: Options | None) -> Self:
         counts = np.zeros(_CODES, np.int64)
         for block in blocks(texts, _COUNTED_AT_ONCE):
             counts += np.bincount(_code_points(block), minlength=_CODES)
@@ -45,6 +55,8 @@ class CharTokenizer(Tokenizer):
         counts[_SURROGATES] = 0
         seen = counts.nonzero()[0]
         by_frequency = seen[np.argsort(-counts[seen], kind="stable")]  # stable: ties stay in code point order
+        if options is not None and options.max_vocabulary:
+            by_frequency = by_frequency[: options.max_vocabulary - 1]
         return cls(by_frequency.astype("<u4").tobytes().decode("utf-32-le"))
 
     @property

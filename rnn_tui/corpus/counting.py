@@ -1,5 +1,6 @@
 """One pass over a text that counts characters, words and lines; vectorised, in bounded memory."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,9 +157,20 @@ class _Lines:
             self._held = len(self._hashes[0])
 
 
-def count_tokens(ids: npt.NDArray[np.integer[Any]], vocab_size: int) -> npt.NDArray[np.int64]:
-    """Return how often each id occurs, shape (vocab_size,), in bounded memory."""
+def histogram(lengths: npt.NDArray[np.int64], most: int) -> tuple[Bar, ...]:
+    """Return how many have each length, from the shortest to the longest, in at most `most` bars of equal width."""
+    low, high = int(lengths.min()), int(lengths.max())
+    width = -(-(high - low + 1) // most)
+    counts = np.bincount((lengths - low) // width)
+    return tuple(
+        Bar(begin, min(begin + width - 1, high), int(count))
+        for begin, count in zip(range(low, high + 1, width), counts, strict=True)
+    )
+
+
+def count_tokens(pieces: Iterable[npt.NDArray[np.integer[Any]]], vocab_size: int) -> npt.NDArray[np.int64]:
+    """Return how often each id occurs in all pieces, shape (vocab_size,)."""
     counts = np.zeros(vocab_size, dtype=np.int64)
-    for start in range(0, len(ids), CHUNK):  # bincount makes an int64 copy of what it is given
-        counts += np.bincount(ids[start : start + CHUNK], minlength=vocab_size)
+    for ids in pieces:  # of each, bincount makes a copy in int64
+        counts += np.bincount(ids, minlength=vocab_size)
     return counts

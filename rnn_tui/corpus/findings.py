@@ -1,5 +1,6 @@
 """What a user should be told about a text, as data: a snapshot's notes and the doctor's words."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,3 +49,33 @@ def text_findings(report: TextReport) -> list[Finding]:
         text = f"{report.controls:,} control characters are in the text and kept"
         found.append(Finding("note", text, "remove them if they are not meant to be learned"))
     return found
+
+
+def window_findings(
+    length: int, batch_size: int, seq_len: int, steps_per_epoch: int, noun: str
+) -> Iterator[Finding]:
+    """Yield what there is to say of a training split of so many tokens, or whatever `noun` says, cut into windows."""
+    if steps_per_epoch == 0:
+        text = (
+            f"training has {length:,} {noun}, but one step with batch size {batch_size} and seq_len {seq_len} needs "
+            f"{batch_size * seq_len + 1:,}"
+        )
+        small = max(1, (length - 1) // seq_len)
+        short = max(1, (length - 1) // batch_size)
+        ways = [f"--batch-size {small}"] if small * seq_len < length else []
+        ways += [f"--seq-len {short}"] if short * batch_size < length else []
+        fix = f"use {' or '.join(ways) or '--batch-size 1 --seq-len 1'}, or more data"
+        yield Finding("warning", text, fix)
+    elif steps_per_epoch < 10:
+        text = f"an epoch has only {steps_per_epoch} steps of {batch_size} windows of {seq_len} {noun}"
+        if batch_size > 1:
+            fix = f"use a smaller batch: --batch-size {max(1, (length - 1) // (10 * seq_len))}"
+            yield Finding("note", text, fix)
+        else:
+            yield Finding("note", text, f"use shorter windows: --seq-len {max(1, (length - 1) // 10)}")
+
+
+def no_validation(test: bool) -> Finding:
+    """Return the word about a missing validation split; `test` says whether there is a test split."""
+    fix = "give validation a share" if test else "hold some data out: --set corpus.validation=0.1"
+    return Finding("note", "there is no validation split, so overfitting cannot be seen", fix)

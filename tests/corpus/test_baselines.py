@@ -1,11 +1,17 @@
+import lzma
 import math
 from collections import Counter, defaultdict
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rnn_tui_text.char import CharTokenizer
 
-from rnn_tui.corpus.baselines import _fit_scales, _Model, baselines
+from rnn_tui.corpus.baselines import _fit_scales, _Model, baselines, xz
+from rnn_tui.corpus.config import CorpusConfig
+from rnn_tui.corpus.prepare import PreparedCorpus, prepare
+from rnn_tui.errors import UsageError
 
 
 class Slow:
@@ -28,8 +34,8 @@ class Slow:
         weight = self.scales[len(context)] * len(seen)
         return (seen[token] + weight * shorter) / (seen.total() + weight)
 
-    def nats(self, ids: list[int]) -> float:
-        values = [self.probability(tuple(ids[max(0, i - 2) : i]), token) for i, token in enumerate(ids)]
+    def nats(self, ids: list[int], order: int = 2) -> float:
+        values = [self.probability(tuple(ids[max(0, i - order) : i]), token) for i, token in enumerate(ids)]
         return -sum(math.log(value) for value in values) / len(ids)
 
 
@@ -47,7 +53,7 @@ def test_by_hand() -> None:
     assert found.uniform == pytest.approx(math.log(4))
     assert found.unigram == pytest.approx(-(math.log(3 / 8) + math.log(1 / 8)) / 2)
     # 3 after 0: seen after 0 are 0 and 1, once each, so (0 + 2 * 1/8) / (2 + 2)
-    assert found.trigram == pytest.approx(-(math.log(3 / 8) + math.log(1 / 16)) / 2)
+    assert found.bigram == found.trigram == pytest.approx(-(math.log(3 / 8) + math.log(1 / 16)) / 2)
 
 
 @pytest.mark.parametrize(("a2", "a3"), [(1.0, 1.0), (0.25, 4.0)])
@@ -61,9 +67,9 @@ def test_trigram_equals_the_dictionary_form(ids: np.ndarray, a2: float, a3: floa
 def test_the_whole_against_the_dictionary_form(ids: np.ndarray) -> None:
     train, held_out = ids[:300], ids[300:]
     slow = Slow(train.tolist(), 6, *_fit_scales(train, 6))
-    assert baselines(train.astype(np.uint8), held_out, 6).trigram == pytest.approx(
-        slow.nats(held_out.tolist())
-    )
+    found = baselines(train.astype(np.uint8), held_out, 6)
+    assert found.trigram == pytest.approx(slow.nats(held_out.tolist()))
+    assert found.bigram == pytest.approx(slow.nats(held_out.tolist(), order=1))
 
 
 def test_every_context_gives_a_distribution(ids: np.ndarray) -> None:
@@ -88,6 +94,7 @@ def test_the_scales_are_the_best_of_the_grid_for_the_tail(ids: np.ndarray) -> No
 def test_order_helps_where_there_is_order(ids: np.ndarray) -> None:
     found = baselines(ids[:300], ids[300:], 5)
     assert found.trigram < found.unigram - 0.3
+    assert found.bigram < found.unigram - 0.3
     source = -sum(p * math.log(p) for p in (0.7, 0.2, 0.1))  # the entropy that the text was drawn with
     assert found.trigram > source - 0.15
 
@@ -113,3 +120,44 @@ def test_a_large_vocabulary_does_not_overflow() -> None:
     slow = Slow(train.tolist(), size, *_fit_scales(train, size))
     found = baselines(train.astype(np.uint32), held_out.astype(np.uint32), size)
     assert found.trigram == pytest.approx(slow.nats(held_out.tolist()))
+
+
+@pytest.fixture
+def text() -> str:
+    """Lines that repeat words but not each other, with letters of one and of two bytes."""
+    random = np.random.default_rng(1)
+    words = ["über", "the", "cat", "öl", "sat", "schön", "mat", "and"]
+    return "\n".join(" ".join(random.choice(words, 9)) for _ in range(400))
+
+
+def prepared(path: Path, text: str, validation: float) -> PreparedCorpus:
+    path.write_text(text)
+    return prepare(CorpusConfig(source=str(path), validation=validation), CharTokenizer, None)
+
+
+def xz_size(data: bytes) -> int:
+    return len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+
+
+def test_xz_is_how_much_longer_the_file_becomes(tmp_path: Path, text: str) -> None:
+    corpus = prepared(tmp_path / "a.txt", text, 0.25)
+    cut = int(len(text) * 0.75)
+    before, after = text[:cut].encode(), text[cut:].encode()
+    found = xz(corpus, corpus, "validation")
+    assert found.bits == 8 * (xz_size(before + after) - xz_size(before))
+    assert (found.chars, found.bytes, found.train_chars) == (len(text) - cut, len(after), cut)
+    assert found.bytes > found.chars
+    # a character is a token
+    assert found.nats_per_token == pytest.approx(found.bits * math.log(2) / (len(text) - cut))
+    assert found.bits < 8 * xz_size(after)  # the training text helps
+
+
+def test_xz_of_another_text_and_its_limits(tmp_path: Path, text: str) -> None:
+    own, other = prepared(tmp_path / "a.txt", text, 0.25), prepared(tmp_path / "b.txt", text[::-1], 0.0)
+    train = text[: int(len(text) * 0.75)]
+    found = xz(own, other, "train", train_limit=700, limit=500)
+    before, after = train[-700:].encode(), text[::-1][:500].encode()
+    assert found.bits == 8 * (xz_size(before + after) - xz_size(before))
+    assert (found.chars, found.bytes, found.train_chars) == (500, len(after), 700)
+    with pytest.raises(UsageError, match="no split 'validation'"):
+        xz(own, other, "validation")

@@ -68,4 +68,5 @@ def test_without_steps_nothing_changes() -> None:
 def test_transliterate_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "anyascii", None)
     with pytest.raises(UsageError, match=r"pip install 'rnn-tui\[transliterate\]'"):
-        normalise(iter(()), ("transliterate",))
+        list(normalise(iter(["é"]), ("transliterate",)))
+    assert list(normalise(iter(["plain"]), ("transliterate",))) == ["plain"]

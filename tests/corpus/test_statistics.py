@@ -1,4 +1,5 @@
 import math
+import random
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ import msgspec
 import pytest
 from rnn_tui_text.char import CharTokenizer
 
-from rnn_tui.corpus import counting
+from rnn_tui.corpus import counting, grams
 from rnn_tui.corpus.config import CorpusConfig
+from rnn_tui.corpus.passages import MINIMUM
 from rnn_tui.corpus.prepare import PreparedCorpus, prepare
 from rnn_tui.corpus.statistics import CorpusStatistics, statistics
 
@@ -84,10 +86,10 @@ def test_faults_of_the_source(tmp_path: Path, chars: type) -> None:
 @pytest.mark.parametrize(
     ("batch_size", "seq_len", "fix"),
     [
-        (32, 50, "use --batch-size 19 or --seq-len 31, or a longer text"),  # 999 predictions
-        (2000, 2, "use --batch-size 499, or a longer text"),
-        (2, 2000, "use --seq-len 499, or a longer text"),
-        (1000, 1000, "use --batch-size 1 --seq-len 1, or a longer text"),
+        (32, 50, "use --batch-size 19 or --seq-len 31, or more data"),  # 999 predictions
+        (2000, 2, "use --batch-size 499, or more data"),
+        (2, 2000, "use --seq-len 499, or more data"),
+        (1000, 1000, "use --batch-size 1 --seq-len 1, or more data"),
     ],
 )
 def test_too_few_windows(tmp_path: Path, chars: type, batch_size: int, seq_len: int, fix: str) -> None:
@@ -134,12 +136,13 @@ def test_notes_of_the_source_are_findings(tmp_path: Path, chars: type) -> None:
 
 
 def test_memory_does_not_follow_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "_SAMPLED_LINES", 50_000)
+    monkeypatch.setattr(counting, "_SAMPLED_LINES", 50_000)  # both bounds scaled down with the text
+    monkeypatch.setattr(grams, "_MOST", 100_000)
     path = tmp_path / "large.txt"
-    line = "a long line of plain text, " * 8
+    chosen = random.Random(1)
     with path.open("w") as file:
-        for number in range(40):
-            file.write("".join(f"{number} {index} {line}\n" for index in range(4_500)))
+        for _ in range(40):
+            file.write("".join(chosen.randbytes(112).hex() + "\n" for _ in range(4_500)))
     prepared = prepare(CorpusConfig(source=str(path)), CharTokenizer, None)
     tracemalloc.start()
     try:
@@ -149,4 +152,5 @@ def test_memory_does_not_follow_the_text(tmp_path: Path, monkeypatch: pytest.Mon
         tracemalloc.stop()
     assert found.lines == 40 * 4_500
     assert found.bytes > 40_000_000
+    assert found.passages.found_from > MINIMUM
     assert peak < 30_000_000

@@ -17,7 +17,11 @@ def example(tmp_path):
     """Write the page's files and the metadata that an installer would; return the folder and an environment."""
     text = PAGE.read_text()
     files = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
-    assert set(files) == {"pyproject.toml", "rnn_tui_mgu.py", "test_rnn_tui_mgu.py"}
+    assert set(files) == {"pyproject.toml", "rnn_tui_mgu.py", "test_rnn_tui_mgu.py", "rnn_tui_mgu_numpy.py"}
+    (more,) = re.findall(
+        r"^and into `pyproject.toml`:\n\n```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
+    )
+    files["pyproject.toml"] += more
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     project = tomllib.loads(files["pyproject.toml"])["project"]
@@ -65,5 +69,7 @@ def test_the_example_is_listed_trained_and_prompted(example):
     small = ["--hidden-size", "16", "--seq-len", "16", "--batch-size", "8", "--steps", "20"]
     start = ["train", "text.txt", "--arch", "mgu", "-o", "gate_bias=1", "--name", "first", "--foreground"]
     _run(example, "rnn_tui", *start, *small, "--set", "runtime.threads=1")
-    completion = _run(example, "rnn_tui", "prompt", "first", "the ", "--length", "5")
-    assert len(completion.rstrip("\n")) == 5
+    prompt = ["prompt", "first", "the ", "--length", "40", "--seed", "1"]
+    completion = _run(example, "rnn_tui", *prompt)
+    assert len(completion.rstrip("\n")) == 40
+    assert _run(example, "rnn_tui", *prompt, "--backend", "numpy") == completion

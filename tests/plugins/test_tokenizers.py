@@ -27,6 +27,20 @@ def test_char_ids_follow_frequency_then_code_point():
     assert CharTokenizer.train(["cab"], None).to_state() == {"symbols": "abc"}
 
 
+@pytest.mark.parametrize(
+    ("most", "symbols"), [(0, "anbc"), (5, "anbc"), (4, "anb"), (3, "an"), (2, "a"), (1, "")]
+)
+def test_char_vocabulary_is_cut_by_frequency_then_code_point(most, symbols):
+    text = "bananac"  # a 3, n 2, b 1, c 1
+    tokenizer = CharTokenizer.train([text], CharTokenizer.Options(max_vocabulary=most))
+    assert tokenizer.to_state() == {"symbols": symbols}
+    assert tokenizer.vocab_size == len(symbols) + 1  # <unk> counts
+    shown = "".join(char if char in symbols else "\ufffd" for char in text)
+    again = CharTokenizer.from_state(tokenizer.to_state())
+    assert again.decode(again.encode(text)) == tokenizer.decode(tokenizer.encode(text)) == shown
+    assert tokenizer.unknown("abc") == [char for char in "abc" if char not in symbols]
+
+
 def test_char_unknown_is_id_0_and_shown_as_replacement():
     tokenizer = CharTokenizer.train(["ab"], None)
     assert tokenizer.encode("aéb漢").tolist() == [1, 0, 2, 0]

@@ -1,7 +1,7 @@
 """The corpus pane: what a text is like, before anything is trained on it."""
 
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -16,19 +16,21 @@ from rnn_tui.errors import RnnTuiError
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui.format import bar
 from rnn_tui.tui.keys import bind
+from rnn_tui.tui.panes import corpus_task_views as task_views
 from rnn_tui.tui.panes import corpus_views as views
 from rnn_tui.tui.panes.base import Pane
-from rnn_tui.tui.panes.corpus_measure import Superseded, measure
-from rnn_tui.tui.widgets.chart import Chart, Series
+from rnn_tui.tui.panes.corpus_measure import Superseded, measure, try_model
+from rnn_tui.tui.widgets.chart import Chart
 from rnn_tui.tui.widgets.line_input import LineInput
 from rnn_tui.tui.widgets.status import StatusLine
 from rnn_tui.tui.widgets.suggest import SourceSuggester
 from rnn_tui.tui.widgets.tail import TailView
 
 if TYPE_CHECKING:
-    from rnn_tui.corpus.config import CorpusConfig
-    from rnn_tui.corpus.statistics import CorpusStatistics
     from rnn_tui.plugin.describe import PluginDescription
+    from rnn_tui.training.config import Layer, RunConfig
+    from rnn_tui.training.estimate import Estimate
+    from rnn_tui.training.survey import Statistics
 
 BUILT_IN = "stdlib"
 _WIDE = 124  # two columns of counts with nine digits fit side by side
@@ -82,8 +84,10 @@ class CorpusPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: CorpusStatistics | None = None
-        self.config: CorpusConfig | None = None
+        self.found: Statistics | None = None
+        self.config: RunConfig | None = None
+        self._taken: Estimate | str | None = None
+        self._chosen: Layer = ("", {})
         self._names: list[tuple[str, Content]] = []
         self._told = 0.0
 
@@ -102,17 +106,24 @@ class CorpusPane(Pane):
             yield Label("clean up")
             yield LineInput(
                 placeholder="nothing; or steps such as: lowercase, letters-only",
-                suggester=SuggestFromList(_step_names()),
+                suggester=SuggestFromList(views.step_names()),
                 id="corpus-steps",
+            )
+            yield Select(
+                [(name, name) for name in views.task_names()],
+                value="next-token",
+                allow_blank=False,
+                compact=True,
+                id="corpus-task",
             )
         yield StatusLine(id="corpus-status")
         with Vertical(id="corpus-empty"):
-            yield Static(_EMPTY)
+            yield Static(views.EMPTY)
             yield OptionList(id="corpus-names", compact=True, markup=False)
         with TabbedContent():
             with TabPane("o Overview", id="overview"), VerticalScroll(), Horizontal(classes="columns"):
                 with Vertical():
-                    for name in ("figures", "splits", "baselines"):
+                    for name in ("figures", "splits", "baselines", "estimate"):
                         yield Static(classes="block", id=f"corpus-{name}", markup=False)
                 with Vertical():
                     yield Static(classes="block", id="corpus-findings", markup=False)
@@ -130,6 +141,7 @@ class CorpusPane(Pane):
                         yield Static(classes="block", id="corpus-line-lengths", markup=False)
                     with Vertical():
                         yield Static(classes="block", id="corpus-word-lengths", markup=False)
+                yield Static(classes="block", id="corpus-repeated", markup=False)
             with TabPane("x Text", id="text"):
                 yield TailView(id="corpus-text")
 
@@ -143,6 +155,11 @@ class CorpusPane(Pane):
         self._take_names(self._names)
         if self.found is not None:
             self._fill(self.found)
+
+    def shown(self) -> None:
+        super().shown()
+        if self.config is not None and self._resolved(self._chosen) != self.config:
+            self.look(self.config.corpus.source)  # the form has other settings now
 
     def described(self, descriptions: "list[PluginDescription]") -> None:
         usable = [one.info.name for one in descriptions if one.info.kind == "tokenizer" and one.error is None]
@@ -185,31 +202,48 @@ class CorpusPane(Pane):
         self.look(self.query_one("#corpus-source", LineInput).value.strip())
 
     @on(Select.Changed, "#corpus-tokenizer")
-    def _tokenizer_chosen(self, event: Select.Changed) -> None:
-        if self.found is not None:
+    @on(Select.Changed, "#corpus-task")
+    def _reading_chosen(self, event: Select.Changed) -> None:
+        if self._chosen[1]:
             self.look(self.query_one("#corpus-source", LineInput).value.strip())
 
     def look(self, source: str) -> None:
         """Measure a corpus and show it."""
-        from rnn_tui.training.config import resolve
-
         self.query_one("#corpus-source", LineInput).value = source
-        steps = [
-            step.strip()
-            for step in self.query_one("#corpus-steps", LineInput).value.split(",")
-            if step.strip()
-        ]
+        steps = self.query_one("#corpus-steps", LineInput).value.split(",")
+        chosen = {
+            "corpus": {"source": source, "normalise": [step.strip() for step in steps if step.strip()]},
+            "tokenizer": {"name": str(self.query_one("#corpus-tokenizer", Select).value)},
+            "task": {"name": str(self.query_one("#corpus-task", Select).value)},
+        }
+        self._chosen = ("clean up", chosen)
         try:
-            config = resolve([("clean up", {"corpus": {"source": source, "normalise": steps}})]).config.corpus
+            self._measure(self._resolved(self._chosen))
         except RnnTuiError as error:
             self._failed(str(error))
-            return
-        self._measure(config, str(self.query_one("#corpus-tokenizer", Select).value))
+
+    def _resolved(self, chosen: "Layer") -> "RunConfig":
+        """Return the settings of a run on this corpus: those of the form of the Train pane where they fit.
+
+        Raises:
+            RnnTuiError: when what was chosen here is wrong.
+        """
+        from rnn_tui.training.config import resolve
+
+        forms: list[Any] = list(self.app.query("TrainForm"))
+        entered = [
+            {section: values for section, values in form.settings().items() if section not in chosen[1]}
+            for form in forms
+        ]
+        try:
+            return resolve([*(("the form", settings) for settings in entered), chosen]).config
+        except RnnTuiError:
+            return resolve([chosen]).config
 
     @work(thread=True, exclusive=True, group="corpus")
-    def _measure(self, config: "CorpusConfig", tokenizer: str) -> None:
+    def _measure(self, config: "RunConfig") -> None:
         try:
-            found, text = measure(config, tokenizer, self._progress)
+            found, text = measure(config, self._progress)
         except Superseded:
             return
         except RnnTuiError as error:
@@ -217,6 +251,18 @@ class CorpusPane(Pane):
             return
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, config, found, text)
+
+    @work(thread=True, exclusive=True, group="estimate")
+    def _try(self, config: "RunConfig", found: "Statistics") -> None:
+        worker = get_current_worker()
+        taken = try_model(config, found, lambda: worker.is_cancelled)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._tried, taken)
+
+    def _tried(self, taken: "Estimate | str") -> None:
+        self._taken = taken
+        if self.found is not None:
+            self._fill(self.found)
 
     def _progress(self, what: str, done: int, total: int | None) -> None:
         """Say how far the thread is, ten times a second at most; end it if another corpus was asked for."""
@@ -238,11 +284,12 @@ class CorpusPane(Pane):
 
     # -- showing --------------------------------------------------------------------------------------------------
 
-    def _show(self, config: "CorpusConfig", found: "CorpusStatistics", text: str) -> None:
-        self.found, self.config = found, config
-        self.shell.remember("corpus.source", config.source)
+    def _show(self, config: "RunConfig", found: "Statistics", text: str) -> None:
+        self.found, self.config, self._taken = found, config, None
+        self.shell.remember("corpus.source", config.corpus.source)
         self.add_class("-found")
         self._fill(found)
+        self._try(config, found)
         focused = self.screen.focused
         if focused is not None and self in focused.ancestors_with_self:
             self.call_after_refresh(self._focus_view)
@@ -250,33 +297,34 @@ class CorpusPane(Pane):
         view.write_all([(text, "generated", None)])
         self.query_one("#corpus-beginning", Static).update(views.beginning(text))
         view.action_top()
-        ranks, counts = zip(*found.rank_frequency, strict=True)
-        self.query_one(Chart).show([Series("count", ranks, counts)])
+        chart = self.query_one(Chart)
+        log, title, chart.x_name, series = task_views.curves(found)
+        chart.configure(log_x=log, log_y=log)
+        chart.show(series, title=title)
         warnings = sum(finding.level == "warning" for finding in found.findings)
         self._say(f"{warnings} warnings, see Overview" if warnings else "t trains on it", bad=warnings > 0)
 
-    def _fill(self, found: "CorpusStatistics") -> None:
+    def _fill(self, found: "Statistics") -> None:
         """Write the blocks for the present width."""
-        ascii, width = self.shell.ascii, self.size.width
-        half = (width - 6) // 2 if self.has_class("-broad") else width - 2
-        left = max(20, (width - 3) * 2 // 5 - 2)
-        blocks = {
-            "figures": views.figures(found),
-            "splits": views.splits(found),
-            "baselines": views.baselines(found),
-            "findings": views.findings(found),
-            "vocabulary": views.vocabulary(found, left, ascii=ascii),
-            "coverage": views.coverage(found, width - left - 8, tall=self.size.height >= 34, ascii=ascii),
-            "line-figures": views.line_figures(found),
-            "line-lengths": views.lengths(
-                "line lengths", "characters", found.line_lengths, half, ascii=ascii
-            ),
-            "word-lengths": views.lengths(
-                "word lengths", "characters", found.word_lengths, half, ascii=ascii
-            ),
-        }
-        for name, content in blocks.items():
-            self.query_one(f"#corpus-{name}", Static).update(content)
+        assert self.config is not None
+        width = self.size.width
+        blocks = task_views.blocks(
+            found,
+            width,
+            half=(width - 6) // 2 if self.has_class("-broad") else width - 2,
+            left=max(20, (width - 3) * 2 // 5 - 2),
+            tall=self.size.height >= 34,
+            ascii=self.shell.ascii,
+        )
+        blocks["findings"] = views.findings(found.findings)
+        noun = "rows" if self.config.task.name == "series" else "tokens"
+        blocks["estimate"] = task_views.estimate(self._taken, self.config.model, noun)
+        for static in self.query(".block, #corpus-vocabulary").results(Static):
+            name = (static.id or "").removeprefix("corpus-")
+            if name != "beginning":
+                static.update(blocks.get(name, ""))
+                static.display = name in blocks
+        self.query_one("#corpus-tokens").display = "vocabulary" in blocks
 
     def _say(self, text: str, *, bad: bool = False) -> None:
         self.query_one(StatusLine).say(text, bad)
@@ -311,9 +359,14 @@ class CorpusPane(Pane):
         if self.config is None:
             self._say("choose a corpus first; b takes the built-in one")
             return
-        tokenizer = str(self.query_one("#corpus-tokenizer", Select).value)
-        corpus = {"source": self.config.source, "normalise": list(self.config.normalise)}
-        self.shell.new_run({"corpus": corpus, "tokenizer": {"name": tokenizer}})
+        corpus = {"source": self.config.corpus.source, "normalise": list(self.config.corpus.normalise)}
+        settings: dict[str, dict[str, Any]] = {
+            "corpus": corpus,
+            "tokenizer": {"name": self.config.tokenizer.name},
+        }
+        if self.config.task.name != "next-token":
+            settings["task"] = {"name": self.config.task.name}
+        self.shell.new_run(settings)
 
     def action_get(self) -> None:
         names = self.query_one("#corpus-names", OptionList)
@@ -336,19 +389,3 @@ class CorpusPane(Pane):
     def _got(self, name: str) -> None:
         self._list_names()
         self.look(name)
-
-
-def _step_names() -> list[str]:
-    from typing import get_args
-
-    from rnn_tui.corpus.config import Step
-
-    return list(get_args(Step))
-
-
-_EMPTY = Content.assemble(
-    ("Look at a text before you train on it\n\n", "bold"),
-    ("b", "bold $accent"), "  the built-in corpus: Python's own sources, on this machine already\n",
-    ("/", "bold $accent"), "  a file or a folder of yours\n",
-    ("enter", "bold $accent"), "  one of these:",
-)  # fmt: skip

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from rnn_tui.safetext import safe_text
+from rnn_tui.tasks.metrics import perplexity
 from rnn_tui.tui.format import count, size
 from rnn_tui.tui.widgets.bars import MUTED, bars, table, visible
 
 if TYPE_CHECKING:
+    from rnn_tui.corpus.findings import Finding
     from rnn_tui.corpus.sources import NamedCorpus
     from rnn_tui.corpus.statistics import Bar, CorpusStatistics
 
@@ -47,10 +50,12 @@ def figures(found: "CorpusStatistics") -> Content:
 
 def splits(found: "CorpusStatistics") -> Content:
     """The splits with their sizes."""
-    rows = [("split", "share", "characters", "tokens", "unknown")]
+    known = found.passages.known
+    rows = [("split", "share", "characters", "tokens", "unknown", "seen in training")]
     for split in found.splits:
-        share = f"{split.chars / found.chars:.1%}"
-        rows.append((split.name, share, count(split.chars), count(split.tokens), count(split.unknown)))
+        share, seen = f"{split.chars / found.chars:.1%}", known.get(split.name)
+        counts = (count(split.chars), count(split.tokens), count(split.unknown))
+        rows.append((split.name, share, *counts, "" if seen is None else f"{seen:.1%}"))
     epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size} windows of {found.seq_len} tokens"
     return Content.assemble(table(rows, heading=True), ("\n" + epoch, MUTED))
 
@@ -61,17 +66,15 @@ def baselines(found: "CorpusStatistics") -> Content:
         return Content.styled("no validation split, so no baselines", MUTED)
     bits = 1 / math.log(2) / found.chars_per_token
     rows = [("to beat", "nats a token", "perplexity", "bits a character")]
-    for name in ("uniform", "unigram", "trigram"):
-        nats = getattr(found.baselines, name)
-        perplexity = math.exp(min(nats, 100))
-        rows.append((name, f"{nats:.3f}", f"{perplexity:,.1f}", f"{nats * bits:.3f}"))
+    for name, nats in asdict(found.baselines).items():
+        rows.append((name, f"{nats:.3f}", f"{perplexity(nats):,.1f}", f"{nats * bits:.3f}"))
     return table(rows, heading=True)
 
 
-def findings(found: "CorpusStatistics") -> Content:
+def findings(found: "Sequence[Finding]") -> Content:
     """The doctor's findings, each with its fix."""
     lines: list[Content] = [heading("findings")]
-    for finding in found.findings:
+    for finding in found:
         label, style = _LEVELS[finding.level]
         lines.append(Content.assemble((f"{label}  ", style), safe_text(finding.text, limit=500)))
         if finding.fix:
@@ -115,12 +118,24 @@ def line_figures(found: "CorpusStatistics") -> Content:
         ("longest line", f"{count(found.longest_line)} characters"),
         ("repeated lines", f"{found.duplicate_lines:.1%} of those that are not blank"),
     ]
+    passages = found.passages
+    stretches = f"in {count(passages.count)} passages of {passages.minimum} bytes or more"
+    rows.append(("repeated text", f"{passages.share:.1%}, {stretches}"))
     strange = found.held_out_only
     shown = " ".join(visible(symbol) for symbol in strange[:40]) + (" …" if len(strange) > 40 else "")
     rows.append(
         ("only held out", f"{count(len(strange))} characters  {shown}" if strange else "no character")
     )
     return table(rows, left=2)
+
+
+def repeated(found: "CorpusStatistics", width: int) -> Content:
+    """The longest passages that come twice or more, a line each."""
+    rows: list[tuple[str, ...]] = [("repeated passage", "characters", "times", "first at", "again at")]
+    for one in found.passages.longest:
+        numbers = (one.chars, one.times, one.char, one.again)
+        rows.append((visible(one.text, max(10, (width - 48) // 2)), *map(count, numbers)))
+    return table(rows, heading=True) if len(rows) > 1 else Content("")
 
 
 def beginning(text: str, lines: int = 12) -> Content:
@@ -138,3 +153,27 @@ def named(corpus: "NamedCorpus") -> Content:
         ("g downloads it   ", "$accent"),
         (safe_text(corpus.summary), MUTED),
     )
+
+
+def step_names() -> list[str]:
+    from typing import get_args
+
+    from rnn_tui.corpus.config import Step
+
+    return list(get_args(Step))
+
+
+def task_names() -> list[str]:
+    from typing import get_args, get_type_hints
+
+    from rnn_tui.tasks.config import TaskConfig
+
+    return list(get_args(get_type_hints(TaskConfig)["name"]))
+
+
+EMPTY = Content.assemble(
+    ("Look at a text before you train on it\n\n", "bold"),
+    ("b", "bold $accent"), "  the built-in corpus: Python's own sources, on this machine already\n",
+    ("/", "bold $accent"), "  a file or a folder of yours\n",
+    ("enter", "bold $accent"), "  one of these:",
+)  # fmt: skip

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from textual.pilot import Pilot
@@ -12,6 +12,8 @@ from textual.widgets import OptionList, Select, Static, TabbedContent
 from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.plugin.describe import PluginDescription
 from rnn_tui.plugin.registry import list_plugins
+from rnn_tui.training.config import RunConfig
+from rnn_tui.training.estimate import Estimate, Memory
 from rnn_tui.tui.panes.corpus import CorpusPane
 from rnn_tui.tui.widgets.bars import bar, bars, table, visible
 from rnn_tui.tui.widgets.chart import Chart
@@ -22,6 +24,35 @@ from rnn_tui.tui.widgets.tail import TailView
 
 SIZES = [(80, 24), (140, 45)]
 HOSTILE = "[/] [@click=app.quit]x[/] \x1b[2J\x1b]52;c;aGk=\x1b\\ \x9b1m \u202e e" + "\u0301" * 300 + "\n"
+
+
+ESTIMATE = Estimate(
+    parameters=342_590,
+    memory=Memory(base=250_000_000, weights=1, gradients=1, optimiser=2, working=3, peak=185_000_000),
+    seconds_per_step=0.0825,
+    tokens_per_second=24_826.0,
+    steps_per_epoch=23,
+    seconds_per_epoch=125.0,
+    steps=230,
+    seconds=7200.0,
+    threads=3,
+    device="cpu",
+    engine="eager",
+    note="only the first step was timed",
+)
+
+
+@pytest.fixture(autouse=True)
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
+    """No child process tries a model; the settings that it would have been asked about."""
+    asked: list[RunConfig] = []
+
+    def try_model(config: RunConfig, *_: object) -> Estimate:
+        asked.append(config)
+        return ESTIMATE
+
+    monkeypatch.setattr("rnn_tui.tui.panes.corpus.try_model", try_model)
+    return asked
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -55,11 +86,11 @@ async def test_first_start_offers_the_built_in_corpus_in_one_key(
     pane = CorpusPane()
     async with make_host(pane, tmp_path).run_test(size=size) as pilot:
         names = pane.query_one("#corpus-names", OptionList)
-        await until(pilot, lambda: names.option_count == 5 and names.has_focus)
+        await until(pilot, lambda: names.option_count == 7 and names.has_focus)
         assert "Look at a text before you train on it" in str(
             pane.query_one("#corpus-empty Static", Static).content
         )
-        prompts = [str(names.get_option_at_index(index).prompt) for index in range(5)]
+        prompts = [str(names.get_option_at_index(index).prompt) for index in range(7)]
         assert prompts[0].startswith("stdlib")
         assert "g downloads it" in next(prompt for prompt in prompts if prompt.startswith("timemachine"))
         await pilot.press("b")
@@ -96,6 +127,112 @@ async def test_the_figures_of_a_known_text(tmp_path: Path, make_host: Any) -> No
         assert pane.query_one(Chart).log_x
         assert [list(series.x) for series in pane.query_one(Chart)._series] == [[1, 2, 3]]
         assert app.memory["corpus.source"] == str(text)
+
+
+async def test_repeated_text(tmp_path: Path, make_host: Any) -> None:
+    text = tmp_path / "twice.txt"
+    text.write_text("".join(f"{number} and so on " for number in range(200)) * 2)  # 2,690 characters, twice
+    pane = CorpusPane()
+    async with make_host(pane, tmp_path).run_test(size=(140, 45)) as pilot:
+        await look(pilot, pane, text)
+        assert "50.0%, in 1 passages of 60 bytes or more" in block(pane, "line-figures")
+        assert block(pane, "repeated").split("\n")[1].split()[-4:] == ["2,690", "2", "0", "2,690"]
+        assert "100.0%" in block(pane, "splits")  # of the validation text was seen in training
+        assert "100% of the validation text lies in passages" in block(pane, "findings")
+
+
+async def test_what_training_takes(tmp_path: Path, make_host: Any, tried: list[RunConfig]) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Some Text. " * 500)
+    pane = CorpusPane()
+    async with make_host(pane, tmp_path).run_test(size=(140, 45)) as pilot:
+        await look(pilot, pane, text)
+        await until(pilot, lambda: "342,590" in block(pane, "estimate"))
+        told = block(pane, "estimate")
+        assert "lstm 1 x 256" in told
+        for figure in ("185 MB beside 250 MB", "82.5 ms, 24.8k tokens a second", "2:05", "2h00"):
+            assert figure in told
+        assert told.endswith("only the first step was timed")
+        assert [config.corpus.source for config in tried] == [str(text)]
+        pane._tried("there is no architecture 'lstn'")
+        assert "there is no architecture 'lstn'" in block(pane, "estimate")
+
+
+async def test_settings_come_from_the_form(tmp_path: Path, make_host: Any, tried: list[RunConfig]) -> None:
+    class TrainForm(Static):
+        entered: ClassVar[dict[str, Any]] = {
+            "model": {"hidden_size": 64},
+            "data": {"batch_size": 4},
+            "corpus": {"source": "other"},
+        }
+
+        def settings(self) -> dict[str, Any]:
+            return self.entered
+
+    text = tmp_path / "text.txt"
+    text.write_text("Some Text. " * 500)
+    pane = CorpusPane()
+    async with make_host(pane, tmp_path).run_test(size=(140, 45)) as pilot:
+        await pilot.app.mount(TrainForm())
+        await look(pilot, pane, text)
+        await until(pilot, lambda: len(tried) == 1)
+        assert (tried[0].model.hidden_size, tried[0].corpus.source) == (64, str(text))
+        assert "steps of 4 windows of 64 tokens" in block(pane, "splits")
+        pane.shown()
+        TrainForm.entered = {"model": {"hidden_size": 32}}
+        pane.shown()
+        await until(pilot, lambda: len(tried) == 2)
+        assert tried[1].model.hidden_size == 32
+        TrainForm.entered = {"model": {"hidden_size": "many"}}  # what is wrong there is for the form to say
+        pane.shown()
+        await until(pilot, lambda: len(tried) == 3)
+        assert tried[2].model.hidden_size == 256
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_series(tmp_path: Path, make_host: Any, size: tuple[int, int]) -> None:
+    table = tmp_path / "s.csv"
+    table.write_text("up,down\n" + "".join(f"{row},{-2 * row}\n" for row in range(100)))
+    pane = CorpusPane()
+    app = make_host(pane, tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: bool(pane.query("#corpus-task")))
+        pane.query_one("#corpus-task", Select).value = "series"
+        await look(pilot, pane, table)
+        assert block(pane, "figures").split("\n")[2].split() == [
+            "up", "44.5", "25.98", "0", "89", "1", "100.0%",
+        ]  # fmt: skip
+        assert "rows" in block(pane, "splits")
+        assert "lie outside the range" in block(pane, "findings")
+        assert [series.name for series in pane.query_one(Chart)._series] == ["up", "down"]
+        assert not pane.query_one(Chart).log_x
+        assert block(pane, "baselines") == ""
+        pane.action_train()
+        assert app.asked[-1][1]["task"] == {"name": "series"}
+        pane.query_one("#corpus-task", Select).value = "aligned"  # the table is no such corpus
+        await until(pilot, lambda: "no tab" in status(pane))
+        pane.query_one("#corpus-task", Select).value = "next-token"
+        await until(pilot, lambda: pane.found is not None)
+        assert "characters" in block(pane, "splits")
+
+
+async def test_lines_with_labels(tmp_path: Path, make_host: Any) -> None:
+    lines = tmp_path / "p.tsv"
+    lines.write_text("ab\tba\nabc\tcba\n" * 10)
+    pane = CorpusPane()
+    async with make_host(pane, tmp_path).run_test(size=(140, 45)) as pilot:
+        await until(pilot, lambda: bool(pane.query("#corpus-task")))
+        pane.query_one("#corpus-task", Select).value = "aligned"
+        await look(pilot, pane, lines)
+        # 18 lines train: 9 times ba and 9 times cba
+        assert [line.split()[0::2] for line in block(pane, "vocabulary").split("\n")[1:]] == [
+            ["a", "40.00%"],
+            ["b", "40.00%"],
+            ["c", "20.00%"],
+        ]
+        assert "have the source of a training line" in block(pane, "findings")
+        assert "labels only held out  none" in block(pane, "line-figures")
+        assert "tokens" in block(pane, "line-lengths")
 
 
 async def test_a_failure_hides_the_figures_of_the_corpus_before(tmp_path: Path, make_host: Any) -> None:
@@ -185,7 +322,8 @@ async def test_hostile_text_does_nothing(tmp_path: Path, make_host: Any, size: t
     pane = CorpusPane()
     async with make_host(pane, tmp_path).run_test(size=size) as pilot:
         await until(pilot, lambda: bool(pane.query("#corpus-names")))
-        pane._measure(CorpusConfig(source=str(text)), "char")  # the input would not hold such a name
+        config = RunConfig(corpus=CorpusConfig(source=str(text)))
+        pane._measure(config)  # the input would not hold such a name
         await until(pilot, lambda: pane.found is not None)
         for key in "vlxo":
             await pilot.press(key)
@@ -200,14 +338,14 @@ async def test_hostile_text_does_nothing(tmp_path: Path, make_host: Any, size: t
 async def test_a_tokenizer_that_breaks_is_one_line(
     tmp_path: Path, make_host: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rnn_tui.plugin import registry
+    from rnn_tui.training import data
 
     class Broken:
         @classmethod
         def train(cls, texts: object, options: object) -> None:
             raise ZeroDivisionError("\x1b[31mno [/] good")
 
-    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: Broken)
+    monkeypatch.setattr(data, "load_plugin", lambda kind, name: Broken)
     pane = CorpusPane()
     async with make_host(pane, tmp_path).run_test(size=(80, 24)) as pilot:
         pane.look("fables-en")

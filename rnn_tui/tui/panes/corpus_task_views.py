@@ -1,0 +1,161 @@
+"""The corpus pane's blocks by task: of texts, of lines with labels, of numbers; and what training would take."""
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from rnn_tui.safetext import safe_text
+from rnn_tui.tui.format import count, duration, short, size
+from rnn_tui.tui.panes import corpus_views as views
+from rnn_tui.tui.widgets.bars import MUTED, bars, table, visible
+from rnn_tui.tui.widgets.chart import Series
+
+if TYPE_CHECKING:
+    from rnn_tui.corpus.pair_statistics import PairStatistics
+    from rnn_tui.corpus.series_statistics import SeriesStatistics
+    from rnn_tui.model.config import ModelConfig
+    from rnn_tui.training.estimate import Estimate
+    from rnn_tui.training.survey import Statistics
+
+Blocks = dict[str, Content]
+
+
+def blocks(found: "Statistics", width: int, *, half: int, left: int, tall: bool, ascii: bool) -> Blocks:
+    """Return what stands in the pane, by name.
+
+    Args:
+        width: Of the pane.
+        half: Of a column of two.
+        left: Of the column of tokens.
+        tall: Whether there is height for all points of the coverage.
+    """
+    from rnn_tui.corpus.pair_statistics import PairStatistics
+    from rnn_tui.corpus.series_statistics import SeriesStatistics
+
+    if isinstance(found, SeriesStatistics):
+        return series_blocks(found)
+    if isinstance(found, PairStatistics):
+        return pair_blocks(found, half, left, ascii=ascii)
+    return {
+        "figures": views.figures(found),
+        "splits": views.splits(found),
+        "baselines": views.baselines(found),
+        "vocabulary": views.vocabulary(found, left, ascii=ascii),
+        "coverage": views.coverage(found, width - left - 8, tall=tall, ascii=ascii),
+        "line-figures": views.line_figures(found),
+        "line-lengths": views.lengths("line lengths", "characters", found.line_lengths, half, ascii=ascii),
+        "word-lengths": views.lengths("word lengths", "characters", found.word_lengths, half, ascii=ascii),
+        "repeated": views.repeated(found, width),
+    }
+
+
+def curves(found: "Statistics") -> tuple[bool, str, str, list[Series]]:
+    """Return what the chart shows: whether both axes are logarithmic, its title, that of the x axis, and the series."""
+    from rnn_tui.corpus.pair_statistics import PairStatistics
+    from rnn_tui.corpus.series_statistics import SeriesStatistics
+
+    if isinstance(found, SeriesStatistics):
+        last = max(1, len(found.columns[0].curve) - 1)
+        rows = [1 + index * (found.rows - 1) / last for index in range(len(found.columns[0].curve))]
+        shown = [
+            Series(safe_text(one.name, limit=16), rows, one.curve, index)
+            for index, one in enumerate(found.columns[:8])
+        ]
+        return False, "columns", "row", shown
+    if isinstance(found, PairStatistics):
+        points = [(rank, one.count) for rank, one in enumerate(found.top_labels, 1)]
+    else:
+        points = list(found.rank_frequency)
+    ranks, counts = zip(*points, strict=True)
+    return True, "rank and frequency", "rank", [Series("count", ranks, counts)]
+
+
+def pair_blocks(found: "PairStatistics", half: int, left: int, *, ascii: bool) -> Blocks:
+    """Return the blocks of lines with labels; widths as in `blocks`."""
+    rows = [
+        ("lines", count(found.lines)),
+        ("tokens, and as many labels", count(found.tokens)),
+        ("mean line in tokens", f"{found.mean_line:.1f}"),
+        ("longest line", count(found.longest_line)),
+        ("vocabulary of both sides", count(found.vocab_size)),
+        ("labels in training", count(found.labels)),
+        ("labels that repeat the token", f"{found.copied:.1%}"),
+    ]
+    splits = [("split", "lines", "tokens", "unknown", "sources seen before")]
+    for part in found.splits:
+        splits.append(
+            (part.name, count(part.lines), count(part.tokens), count(part.unknown), f"{part.known:.1%}")
+        )
+    epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size} lines"
+    total = next(part.tokens for part in found.splits if part.name == "train")
+    most = found.top_labels[0].count
+    top = [(visible(one.text), one.count / most, f"{one.count / total:.2%}") for one in found.top_labels]
+    strange = found.held_out_only
+    return {
+        "figures": views.heading(safe_text(found.name, limit=60), size(found.report.bytes))
+        + "\n"
+        + table(rows),
+        "splits": Content.assemble(table(splits, heading=True), ("\n" + epoch, MUTED)),
+        "vocabulary": Content.styled("top labels", "bold") + "\n" + bars(top, left, ascii=ascii),
+        "line-figures": table(
+            [("labels only held out", " ".join(map(visible, strange[:40])) or "none")], left=2
+        ),
+        "line-lengths": views.lengths("line lengths", "tokens", found.line_lengths, half, ascii=ascii),
+    }
+
+
+def series_blocks(found: "SeriesStatistics") -> Blocks:
+    """Return the blocks of a series."""
+    columns: list[tuple[str, ...]] = [("column", "mean", "std", "min", "max", "persistence", "outside")]
+    for one in found.columns:
+        numbers = (one.mean, one.std, one.min, one.max, one.persistence)
+        columns.append(
+            (safe_text(one.name, limit=16), *(f"{value:.4g}" for value in numbers), f"{one.outside:.1%}")
+        )
+    told = (
+        f"persistence: root mean squared error of the row before, on {found.measured_on}\n"
+        f"outside: share of the {found.measured_on} rows beyond the range of the training rows"
+    )
+    splits = [("split", "rows"), *((part.name, count(part.rows)) for part in found.splits)]
+    epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size} windows of {found.seq_len} rows"
+    figures = Content.assemble(table(columns, heading=True), ("\n" + told, MUTED))
+    return {
+        "figures": views.heading(safe_text(found.name, limit=60), f"{count(found.rows)} rows")
+        + "\n"
+        + figures,
+        "splits": Content.assemble(table(splits, heading=True), ("\n" + epoch, MUTED)),
+    }
+
+
+def estimate(found: "Estimate | str | None", model: "ModelConfig", noun: str) -> Content:
+    """What training the chosen model would take; a sentence where that is not known, None while it is tried.
+
+    Args:
+        noun: What the model reads: tokens or rows.
+    """
+    layers = f"{model.num_layers} x {model.hidden_size}"
+    heading = views.heading(
+        "to train", f"{safe_text(model.arch, limit=20)} {layers}, as the Train form has it"
+    )
+    if found is None:
+        return heading + Content.styled("\ntrying some steps …", MUTED)
+    if isinstance(found, str):
+        return heading + Content.styled("\n" + safe_text(found, limit=500), MUTED)
+    rows: list[tuple[str, str]] = []
+    if found.parameters is not None:
+        rows.append(("parameters", count(found.parameters)))
+    if found.memory is not None:
+        rows.append(("memory", f"{size(found.memory.peak)} beside {size(found.memory.base)} for torch"))
+    if found.seconds_per_step is not None and found.tokens_per_second is not None:
+        rows.append(
+            (
+                "a step",
+                f"{1000 * found.seconds_per_step:.3g} ms, {short(found.tokens_per_second)} {noun} a second",
+            )
+        )
+        rows.append(("computed on", f"{safe_text(found.device)}, threads {found.threads}, {found.engine}"))
+    if found.seconds_per_epoch and found.seconds is not None:
+        rows.append(("an epoch", duration(found.seconds_per_epoch)))
+        rows.append(("in all", duration(found.seconds)))
+    block = heading + "\n" + table(rows, left=2) if rows else heading
+    return block + Content.styled("\n" + safe_text(found.note), MUTED) if found.note else block
