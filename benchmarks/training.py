@@ -8,11 +8,12 @@ from torch.nn import functional
 
 from benchmarks.timing import interleave, table
 from benchmarks.tutorial import TutorialLSTM, clip
+from rnn_tui.inference.config import SamplingConfig
 from rnn_tui.inference.generate import generate, prime
-from rnn_tui.inference.sampling import SamplingConfig
+from rnn_tui.inference.torch_reader import TorchReader
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.language_model import LanguageModel, build_model
 from rnn_tui.model.recurrence import Engine
+from rnn_tui.model.recurrent_model import RecurrentModel, build_model
 from rnn_tui.plugin.registry import list_plugins, load_plugin
 from rnn_tui.tasks.next_token import sequence_loss
 from rnn_tui.training.config import OptimConfig
@@ -22,7 +23,7 @@ VOCABULARY = 66
 SIZES = [(256, 32, 64), (512, 32, 35)]  # hidden size, batch size, seq_len
 
 
-def _model(name: str, hidden: int, engine: Engine = "auto") -> LanguageModel:
+def _model(name: str, hidden: int, engine: Engine = "auto") -> RecurrentModel:
     model = build_model(
         load_plugin("architecture", name), {}, ModelConfig(arch=name, hidden_size=hidden), VOCABULARY
     )
@@ -34,7 +35,7 @@ def _names() -> list[str]:
     return [info.name for info in list_plugins("architecture") if info.error is None]
 
 
-def _updates(model: LanguageModel, ids: torch.Tensor) -> Callable[[], float]:
+def _updates(model: RecurrentModel, ids: torch.Tensor) -> Callable[[], float]:
     """Whole updates: forward, backward, clip, optimiser."""
     optimizer = build_optimizer(OptimConfig(), model.parameters())
     parameters = list(model.parameters())
@@ -117,10 +118,11 @@ def sample(repeats: int) -> None:
                 ModelConfig(arch=name, hidden_size=hidden),
                 tokenizer.vocab_size,
             ).eval()
+            reader = TorchReader(model)
             config = SamplingConfig(temperature=0.8, length=100, seed=1)
 
             def run() -> float:
-                for _ in generate(model, tokenizer, prime(model, tokenizer, "A"), config):
+                for _ in generate(reader, tokenizer, prime(reader, tokenizer, "A"), config):
                     pass
                 return 100
 

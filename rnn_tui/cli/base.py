@@ -147,6 +147,16 @@ def runs_dir_option(command: F) -> F:
     )(command)
 
 
+def backend_option(command: F) -> F:
+    """Add `--backend`, given to the function as `backend: Backend`."""
+    return click.option(
+        "--backend",
+        type=click.Choice(["torch", "numpy"]),
+        default="torch",
+        help="What computes. numpy: an independent way without torch, for architectures that have a step in it.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """Add `--json`, given to the function as `as_json: bool`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(

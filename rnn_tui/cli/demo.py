@@ -60,9 +60,9 @@ def demo(minutes: float | None, as_json: bool, runs_dir: Path) -> None:
 
 def complete(run: "RunFolder") -> str:
     """Return what the model makes of `PROMPT`."""
-    from rnn_tui.inference.generate import sample_text
-    from rnn_tui.inference.sampling import SamplingConfig
+    from rnn_tui.inference.config import SamplingConfig
     from rnn_tui.inference.target import model_of
+    from rnn_tui.inference.torch_reader import sample_text
     from rnn_tui.model.device import sample_on_one_thread
     from rnn_tui.model.file import load_model
 
@@ -73,10 +73,7 @@ def complete(run: "RunFolder") -> str:
 
 def compared(figures: Figures) -> dict[str, Any]:
     """Return the perplexity of the model and of the baselines, on the same held-out text."""
-    losses = {"this model": figures.best_loss, "uniform": figures.uniform} | {
-        "unigram": figures.unigram,
-        "trigram": figures.trigram,
-    }
+    losses = {"this model": figures.best_loss, **figures.baselines}
     return {name: None if loss is None else perplexity(loss) for name, loss in losses.items()}
 
 

@@ -180,7 +180,7 @@ def plugins() -> list[Check]:
     from rnn_tui.plugin.describe import describe_plugins
 
     found = describe_plugins()
-    working = [each.info.name for each in found if not each.error]
+    working = list(dict.fromkeys(each.info.name for each in found if not each.error))
     checks = [Check("plugins", "ok" if working else "problem", ", ".join(working) or "none", "")]
     for each in found:
         if each.error:

@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rnn_tui.cli.output import count, figure, say
-from rnn_tui.cli.prompt import unknown_symbols
+from rnn_tui.cli.prompt import COMPARING_SECONDS, unknown_symbols
+from rnn_tui.corpus.copied import describe
 from rnn_tui.errors import RnnTuiError, UsageError, nearest
-from rnn_tui.inference.generate import Primed, generate, prime
-from rnn_tui.inference.sampling import SamplingConfig, sampling_config
+from rnn_tui.inference.config import SamplingConfig, sampling_config
+from rnn_tui.inference.generate import Primed, Reader, generate, prime
 from rnn_tui.safetext import safe_text
 
 if TYPE_CHECKING:
+    from rnn_tui.inference.comparing import Comparer
     from rnn_tui.model.file import ModelFile
-    from rnn_tui.model.language_model import LanguageModel
     from rnn_tui.plugin.tokenizer import Tokenizer
 
 SETTINGS = {"/temp": "temperature", "/top-k": "top_k", "/top-p": "top_p", "/min-p": "min_p"} | {
@@ -31,10 +32,17 @@ HELP = """type a text and the model goes on from it and from all before it; an e
 class Conversation:
     """Turns of text and completion on one state, each of which can be taken back."""
 
-    def __init__(self, model: "LanguageModel", tokenizer: "Tokenizer", config: SamplingConfig) -> None:
-        self.model = model
+    def __init__(
+        self,
+        reader: Reader,
+        tokenizer: "Tokenizer",
+        config: SamplingConfig,
+        comparer: "Comparer",
+    ) -> None:
+        self.reader = reader
         self.tokenizer = tokenizer
         self.config = config
+        self.comparer = comparer
         self.now: Primed | None = None
         self.turns: list[tuple[Primed | None, Primed]] = []
         """For each turn: what was known before it, and after its text was read."""
@@ -70,7 +78,7 @@ class Conversation:
             UsageError: for an unknown command or a value that is not allowed.
         """
         if not line.startswith("/"):
-            read = prime(self.model, self.tokenizer, line, self.now)
+            read = prime(self.reader, self.tokenizer, line, self.now)
             if read.unknown:
                 say(unknown_symbols(read.unknown))
             self.turns.append((self.now, read))
@@ -117,14 +125,20 @@ class Conversation:
 
     def complete(self, read: Primed) -> None:
         """Draw from `read` and remember what is known after it. Ctrl-C ends it there."""
-        generation = generate(self.model, self.tokenizer, read, self.config)
-        last = "\n"
+        generation = generate(self.reader, self.tokenizer, read, self.config)
+        completion = ""
         try:
             for piece in generation:
                 print(safe_text(piece.text, newlines=True, limit=None), end="", flush=True)
-                last = piece.text or last
+                completion += piece.text
         except KeyboardInterrupt:
-            last = ""
-        if not last.endswith("\n"):
             print()
+        else:
+            if completion and not completion.endswith("\n"):
+                print()
         self.now = generation.primed
+        prompt = "".join(piece.text for piece in read.pieces)
+        with suppress(KeyboardInterrupt):
+            copied, _ = self.comparer.compare(prompt, completion, COMPARING_SECONDS)
+            if copied:
+                say(describe(copied, completion))

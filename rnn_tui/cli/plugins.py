@@ -1,4 +1,4 @@
-"""`rnn-tui plugins`: the architectures and tokenizers that are installed."""
+"""`rnn-tui plugins`: the architectures, tokenizers and steps in NumPy that are installed."""
 
 from typing import get_args
 
@@ -12,7 +12,7 @@ from rnn_tui.errors import UsageError, nearest
 
 @click.group(cls=Group, examples="rnn-tui plugins list\nrnn-tui plugins show gru")
 def plugins() -> None:
-    """Architectures and tokenizers, from this package and from others."""
+    """Architectures, tokenizers and steps in NumPy, from this package and from others."""
 
 
 @plugins.command("list", examples="rnn-tui plugins list\nrnn-tui plugins list --json")
@@ -60,7 +60,9 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         emit(found)
         return
-    for each in found:
+    for index, each in enumerate(found):
+        if index:
+            out()
         flag = "-o" if each.info.kind == "architecture" else "-t"
         pairs(
             {

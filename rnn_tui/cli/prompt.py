@@ -9,12 +9,15 @@ from typing import Any
 
 import click
 
-from rnn_tui.cli.base import Command, HeadedOption, json_option, runs_dir_option
+from rnn_tui.cli.base import Command, HeadedOption, backend_option, json_option, runs_dir_option
 from rnn_tui.cli.complete import models
 from rnn_tui.cli.output import emit, say
+from rnn_tui.inference.config import Backend, SamplingConfig, sampling_config
 from rnn_tui.safetext import safe_text
 
 HEADING = "Sampling"
+COMPARING_SECONDS = 3.0
+"""How long a completion that is written waits to be compared with the training text."""
 
 
 def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,14 +25,17 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options: list[tuple[str, dict[str, Any]]] = [
         (
             "--temperature",
-            {"type": float, "help": "Below 1 safer, above 1 wilder; 0: greedy.  [default: 0.8]"},
+            {
+                "type": float,
+                "help": f"Below 1 safer, above 1 wilder; 0: greedy.  [default: {SamplingConfig.temperature}]",
+            },
         ),
         ("--top-k", {"type": int, "help": "Only the k most probable tokens; 0: all."}),
         ("--top-p", {"type": float, "help": "Only the fewest most probable tokens that reach this; 1: all."}),
         ("--min-p", {"type": float, "help": "Only tokens at least this share as probable as the best."}),
         ("--greedy", {"is_flag": True, "default": None, "help": "Always the most probable token."}),
         ("--seed", {"type": int, "help": "Fixes the draws.  [default: different each time]"}),
-        ("--length", {"type": int, "help": "Tokens to draw.  [default: 200]"}),
+        ("--length", {"type": int, "help": f"Tokens to draw.  [default: {SamplingConfig.length}]"}),
         ("--stop", {"multiple": True, "help": "A text that ends the completion; may be given again."}),
     ]
     for name, attributes in reversed(options):
@@ -43,6 +49,7 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     rnn-tui prompt lstm-book-1 "Once upon a time"
     rnn-tui prompt lstm-book-1 "def " --temperature 0.5 --length 400 --stop $'\\n\\n'
     rnn-tui prompt model.safetensors "ROMEO:" --seed 7 --json
+    rnn-tui prompt model.safetensors "ROMEO:" --seed 7 --backend numpy
     head -c 500 chapter.txt | rnn-tui prompt lstm-book-1 > completion.txt
     rnn-tui prompt lstm-book-1                       line by line, with /help
     """,
@@ -53,44 +60,66 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="cpu", help="Where it is computed."
 )
+@backend_option
 @json_option
 @runs_dir_option
-def prompt(model: str, text: str | None, device: str, as_json: bool, runs_dir: Path, **sampling: Any) -> None:
+def prompt(
+    model: str,
+    text: str | None,
+    device: str,
+    backend: Backend,
+    as_json: bool,
+    runs_dir: Path,
+    **sampling: Any,
+) -> None:
     """Stream a completion of TEXT to standard output.
 
     RUN may still be training: its best model so far is taken. Without TEXT the prompt is read from standard input
-    (one newline at its end is dropped), or line by line from a terminal.
+    (one newline at its end is dropped), or line by line from a terminal. At the end standard error says how much of
+    the completion is new and how long a passage of it stands in the training text, if that can be read here.
+
+    A model of the task aligned answers each line with the labels of its tokens.
     """
     from rnn_tui.inference.target import resolve_target
 
     path = resolve_target(model, runs_dir)
+    from rnn_tui.corpus.copied import describe
+    from rnn_tui.inference.comparing import Comparer
     from rnn_tui.inference.generate import generate, prime
-    from rnn_tui.inference.sampling import sampling_config
-    from rnn_tui.model.device import sample_on_one_thread
-    from rnn_tui.model.file import load_model
+    from rnn_tui.inference.reader import load_reader
+    from rnn_tui.model.file import read_header
 
     given = {name: value for name, value in sampling.items() if value not in (None, ())}
     config = sampling_config(given)
     if text is None and not sys.stdin.isatty():
         text = piped()
-    sample_on_one_thread()
-    network, tokenizer, header = load_model(path, device=device)
+    if read_header(path).task == "aligned":
+        from rnn_tui.cli.labels import answer
+
+        answer(path, text, given, device=device, backend=backend, as_json=as_json)
+        return
+    reader, tokenizer, header = load_reader(path, backend=backend, device=device)
+    comparer = Comparer(header, path, tokenizer)
     if text is None:
         from rnn_tui.cli.lines import Conversation
 
-        Conversation(network, tokenizer, config).run(header)
+        Conversation(reader, tokenizer, config, comparer).run(header)
         return
     begin = time.monotonic()
-    primed = prime(network, tokenizer, text)
+    primed = prime(reader, tokenizer, text)
     if primed.unknown:
         say(unknown_symbols(primed.unknown))
-    generation = generate(network, tokenizer, primed, config)
+    generation = generate(reader, tokenizer, primed, config)
     pieces = []
     for piece in generation:
         pieces.append(piece.text)
         if not as_json:
             print(safe_text(piece.text, newlines=True, limit=None), end="", flush=True)
     completion = "".join(pieces)
+    if not as_json and not completion.endswith("\n"):
+        print(flush=True)
+    seconds = time.monotonic() - begin
+    copied, why_not = comparer.compare(text, completion, COMPARING_SECONDS)
     if as_json:
         emit(
             {
@@ -99,13 +128,17 @@ def prompt(model: str, text: str | None, device: str, as_json: bool, runs_dir: P
                 "unknown": primed.unknown,
                 "tokens": generation.tokens,
                 "reason": generation.reason,
-                "seconds": time.monotonic() - begin,
+                "seconds": seconds,
                 "settings": asdict(replace(config, seed=generation.seed)),
                 "model": path,
+                "copied": copied and copied.fields(),
+                "not_compared": why_not,
             }
         )
-    elif not completion.endswith("\n"):
-        print()
+    elif copied:
+        say(describe(copied, completion))
+    else:
+        say(f"not compared with the training text: {why_not}")
 
 
 def piped() -> str:

@@ -4,8 +4,8 @@ It reads one JSON object a line from standard input and answers with one a line 
 prints goes to standard error. It ends when its input does, or when its parent dies.
 
     {"id": 1, "op": "load", "path": "…/model.safetensors", "device": "cpu"}
-        → {"id": 1, "event": "loaded", "arch", "tokenizer", "vocab_size", "parameters", "step", "validation_loss",
-           "chars_per_token", "mtime"}
+        → {"id": 1, "event": "loaded", "task", "arch", "tokenizer", "vocab_size", "parameters", "step",
+           "validation_loss", "chars_per_token", "mtime"}
            Replaces the model; states of the one before are forgotten. If it fails, the one before stays.
     {"id": 2, "op": "generate", "from": null, "prompt": "…", "settings": {"temperature": 0.8, …}}
         → {"id": 2, "event": "prompt", "pieces": [{"text", "token", "surprise", "entropy"}, …], "tokens": n,
@@ -13,9 +13,13 @@ prints goes to standard error. It ends when its input does, or when its parent d
            The pieces are the last 4,096 of the prompt's tokens; surprise is null where nothing came before.
         → {"id": 2, "event": "pieces", "pieces": [{"text", "token", "surprise", "entropy"}, …]}      at most every 50 ms
         → {"id": 2, "event": "done", "state": 7, "reason": "length" | "stop" | "cancelled", "tokens": n, "seconds": s,
-           "seed": n or null, "next": [[id, text, probability], …]}
+           "seed": n or null, "next": [[id, text, probability], …], "copied": {…} or null, "not_compared": "why"}
+           `copied` is what `rnn_tui.corpus.copied.Copied` says of the completion and the training text; null where
+           nothing was compared, and then `not_compared` says why. The first answer waits up to 3 s for it.
            `from` is a state of an earlier `done`, or null for a fresh start. Reason "cancelled" while the prompt was
            still being read gives back the `from` it was given as `state`.
+           A model of the task aligned answers one line with the labels of its tokens, from a fresh state and the most
+           probable ones: `from` and the settings mean nothing to it, `state` is null and the reason "transcribed".
     {"id": 3, "op": "next", "from": null, "prompt": "…"}
         → {"id": 3, "event": "next", "next": [[id, text, probability], …]}
     {"op": "cancel", "target": 2}       no answer of its own; request 2 ends with reason "cancelled"
@@ -28,6 +32,7 @@ of `SamplingConfig`. The newest 256 states are kept. NaN and infinity are sent a
 """
 
 import itertools
+import math
 import os
 import signal
 import sys
@@ -45,14 +50,17 @@ from rnn_tui.inference.requests import Forget, Generate, Inbox, Load, Next, Refu
 from rnn_tui.runs.process import die_with_parent
 
 if TYPE_CHECKING:
+    from rnn_tui.inference.comparing import Comparer
     from rnn_tui.inference.generate import Piece, Primed
-    from rnn_tui.model.language_model import LanguageModel
+    from rnn_tui.inference.torch_reader import TorchReader
+    from rnn_tui.model.file import ModelFile
     from rnn_tui.plugin.tokenizer import Tokenizer
 
 STATES_KEPT = 256
 BATCH_SECONDS = 0.05
 NEXT_TOKENS = 10
 UNKNOWN_SHOWN = 100
+COMPARING_SECONDS = 3.0
 
 
 class Cancelled(Exception):
@@ -63,8 +71,10 @@ class Cancelled(Exception):
 class Loaded:
     """The model in use."""
 
-    model: "LanguageModel"
+    reader: "TorchReader"
     tokenizer: "Tokenizer"
+    header: "ModelFile"
+    path: Path
 
 
 class Engine:
@@ -74,6 +84,7 @@ class Engine:
         self._inbox = inbox
         self._output = output
         self._loaded: Loaded | None = None
+        self._comparer: Comparer | None = None
         self._states: OrderedDict[int, Primed] = OrderedDict()
         self._numbers = itertools.count(1)
 
@@ -104,6 +115,7 @@ class Engine:
                 raise UsageError(request.message)
 
     def _load(self, request: Load) -> None:
+        from rnn_tui.inference.torch_reader import TorchReader
         from rnn_tui.model.device import sample_on_one_thread
         from rnn_tui.model.file import load_model
 
@@ -113,12 +125,15 @@ class Engine:
             path.stat().st_mtime if path.exists() else None
         )  # before reading: it may be replaced meanwhile
         model, tokenizer, header = load_model(path, device=request.device)
-        self._loaded = Loaded(model, tokenizer)
+        self._loaded = Loaded(TorchReader(model), tokenizer, header, path)
+        self._comparer = None
         self._states.clear()
         training = header.training
+        assert header.tokenizer is not None  # of a model of tokens
         self._say(
             request.id,
             "loaded",
+            task=header.task,
             arch=header.architecture["name"],
             tokenizer=header.tokenizer["name"],
             vocab_size=tokenizer.vocab_size,
@@ -148,13 +163,17 @@ class Engine:
 
         loaded = self._loaded
         return loaded, prime(
-            loaded.model, loaded.tokenizer, request.prompt, after, progress=stop_if_cancelled
+            loaded.reader, loaded.tokenizer, request.prompt, after, progress=stop_if_cancelled
         )
 
     def _generate(self, request: Generate) -> None:
+        from rnn_tui.inference.comparing import Comparer
+        from rnn_tui.inference.config import sampling_config
         from rnn_tui.inference.generate import generate, next_tokens
-        from rnn_tui.inference.sampling import sampling_config
 
+        if self._loaded is not None and self._loaded.header.task == "aligned":
+            self._transcribe(request, self._loaded)
+            return
         begin = time.monotonic()
         config = sampling_config(request.settings)
         try:
@@ -170,6 +189,8 @@ class Engine:
                 seconds=seconds,
                 seed=None,
                 next=[],
+                copied=None,
+                not_compared="nothing was drawn",
             )
             return
         unknown = primed.unknown[:UNKNOWN_SHOWN]
@@ -181,11 +202,15 @@ class Engine:
             unknown=unknown,
         )
 
-        generation = generate(loaded.model, loaded.tokenizer, primed, config)
+        if self._comparer is None:
+            self._comparer = Comparer(loaded.header, loaded.path, loaded.tokenizer)
+        generation = generate(loaded.reader, loaded.tokenizer, primed, config)
+        text = ""
         waiting: list[dict[str, Any]] = []
         said = 0.0  # the first piece goes out at once
         for piece in generation:
             waiting.append(as_fields(piece))
+            text += piece.text
             if time.monotonic() - said >= BATCH_SECONDS:
                 self._say(request.id, "pieces", pieces=waiting)
                 waiting, said = [], time.monotonic()
@@ -198,20 +223,63 @@ class Engine:
         self._states[number] = generation.primed
         while len(self._states) > STATES_KEPT:
             self._states.popitem(last=False)
+        seconds = time.monotonic() - begin
+        patience = 0.0 if generation.reason == "cancelled" else COMPARING_SECONDS
+        copied, why_not = self._comparer.compare(request.prompt, text, patience)
         self._say(
             request.id,
             "done",
             state=number,
             reason=generation.reason,
             tokens=generation.tokens,
-            seconds=time.monotonic() - begin,
+            seconds=seconds,
             seed=generation.seed,
             next=next_tokens(generation.primed.logits, loaded.tokenizer, NEXT_TOKENS),
+            copied=copied and copied.fields(),
+            not_compared=why_not,
+        )
+
+    def _transcribe(self, request: Generate, loaded: Loaded) -> None:
+        from rnn_tui.inference.transcribe import transcribe
+
+        if "\n" in request.prompt:
+            raise UsageError("this model labels one line at a time; leave out the newline")
+        begin = time.monotonic()
+        found = transcribe(loaded.reader, loaded.tokenizer, request.prompt)
+        ids = loaded.tokenizer.encode(request.prompt).tolist()
+        read = [
+            {"text": label.source, "token": token, "surprise": None, "entropy": None}
+            for label, token in zip(found.pieces, ids, strict=True)
+        ]
+        labels = [
+            {
+                "text": label.text,
+                "token": label.token,
+                "surprise": -math.log(label.probability),
+                "entropy": None,
+            }
+            for label in found.pieces
+        ]
+        self._say(request.id, "prompt", pieces=read, tokens=len(read), unknown=found.unknown[:UNKNOWN_SHOWN])
+        self._say(request.id, "pieces", pieces=labels)
+        self._say(
+            request.id,
+            "done",
+            state=None,
+            reason="transcribed",
+            tokens=len(labels),
+            seconds=time.monotonic() - begin,
+            seed=None,
+            next=[],
+            copied=None,
+            not_compared="",
         )
 
     def _next(self, request: Next) -> None:
         from rnn_tui.inference.generate import next_tokens
 
+        if self._loaded is not None and self._loaded.header.task == "aligned":
+            raise UsageError("this model labels tokens and has no next token")
         try:
             loaded, primed = self._prime(request)
         except Cancelled:

@@ -1,4 +1,4 @@
-"""How well a model predicts a text: the one figure, in the units in which models can be compared.
+"""How well a model predicts a corpus: the one figure, in the units in which models can be compared.
 
 The loss is a token-weighted mean, and a token is a character for one model and a word for another; bits per
 character and per byte are not, since they divide by what the text is and not by how it is cut:
@@ -6,65 +6,48 @@ character and per byte are not, since they divide by what the text is and not by
     bpc = nats per token * tokens of the split / characters of the split / ln 2
 
 (The first token has nothing before it and is not counted in the mean; it is charged the mean here.)
+
+Torch is imported where it is needed: a model in NumPy does without.
 """
 
 import math
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from rnn_tui.corpus.baselines import Baselines, baselines
+from rnn_tui.corpus.baselines import baselines, xz
 from rnn_tui.corpus.config import CorpusConfig
-from rnn_tui.corpus.prepare import PreparedCorpus, prepare_with
+from rnn_tui.corpus.pairs import prepare_pairs_with
+from rnn_tui.corpus.prepare import PreparedCorpus, Split, prepare_with
+from rnn_tui.corpus.series import prepare_series_with
 from rnn_tui.corpus.snapshot import Progress
-from rnn_tui.errors import InputError, RnnTuiError
-from rnn_tui.model.file import BadModelFile, ModelFile, load_model
-from rnn_tui.plugin.tokenizer import Tokenizer
-from rnn_tui.tasks.metrics import perplexity
-from rnn_tui.tasks.next_token import evaluate
+from rnn_tui.errors import InputError, RnnTuiError, UsageError
+from rnn_tui.inference.reports import (
+    AlignedReport,
+    ColdFigures,
+    DynamicFigures,
+    EvaluationReport,
+    Figures,
+    Report,
+    SeriesReport,
+)
+from rnn_tui.model.file import BadModelFile, ModelFile, load_model, load_series, read_header
+from rnn_tui.tasks.config import DataConfig, TaskConfig
+from rnn_tui.tasks.metrics import Evaluation, perplexity
+
+if TYPE_CHECKING:
+    from rnn_tui.inference.config import Backend
+    from rnn_tui.inference.dynamic import DynamicConfig
 
 WHOLE = "all"
 """The name of the split that is the whole text."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationReport:
-    """What `evaluate_corpus` found.
-
-    Attributes:
-        loss: nats per token.
-        bpc, bpb: bits per character and per UTF-8 byte.
-        tokens: those predicted, one fewer than the split has.
-        unknown: how many of them the vocabulary lacks; each is predicted as the unknown token, which is easy.
-        lanes: stretches read side by side, see `tasks.next_token.evaluate`.
-        baselines: nats per token of simple models of the model's training split, on the same tokens; None where
-            that split could not be had.
-        step, run, validation_loss: as the model file states them.
-        notes: whole sentences that a reader should be told.
-    """
-
-    model: str
-    run: str
-    step: int
-    validation_loss: float | None
-    corpus: str
-    split: str
-    loss: float
-    perplexity: float
-    bpc: float
-    bpb: float
-    tokens: int
-    chars: int
-    bytes: int
-    unknown: int
-    lanes: int
-    baselines: Baselines | None
-    seconds: float
-    tokens_per_second: float
-    notes: tuple[str, ...]
+Section = TypeVar("Section", DataConfig, TaskConfig)
 
 
 def corpus_settings(header: ModelFile, path: Path) -> CorpusConfig:
@@ -106,41 +89,102 @@ def evaluate_corpus(
     *,
     split: str = "validation",
     device: str = "cpu",
+    backend: "Backend" = "torch",
     lanes: int | None = None,
+    cold: bool = True,
+    dynamic: "Callable[[float], DynamicConfig] | None" = None,
     progress: Progress | None = None,
-) -> EvaluationReport:
-    """Measure a model file on a split of a text.
+) -> Report:
+    """Measure a model file on a split of a corpus.
 
     Args:
-        path: the model file.
+        path: the model file; which report comes back follows from the task that it was trained for.
         corpus: None takes the one that the model was trained on; its validation split then gives the figure that
             training reported for that step, unless `watch.validation_tokens` had it read the beginning only.
-        split: `train`, `validation`, `test`, or `all` for the whole text.
-        lanes: None takes as many as validation in training; 1 is the strict stream.
-        progress: as in `rnn_tui.corpus.snapshot`, and then "evaluating" with tokens done and in all.
+        split: `train`, `validation`, `test`, or `all` for the whole corpus.
+        backend: of a text: `numpy` gives the warm figures alone, computed without torch.
+        lanes: of a text: None takes as many as validation in training; 1 is the strict stream.
+        cold: of a text: measure it in fresh windows, too.
+        dynamic: of a text: the settings of dynamic evaluation, given the characters per token; None leaves it out.
+        progress: as in `rnn_tui.corpus.snapshot`, and then "evaluating" and so on with tokens done and in all.
 
     Raises:
+        UsageError: also for dynamic evaluation of a model that is not of a text, and what NumPy cannot do.
         RnnTuiError: for a bad model file, corpus or split.
     """
-    model, tokenizer, header = load_model(path, device=device)
-    model.select_engine("auto")
-    chosen = corpus or corpus_of_model(header, path)
-    name = split
+    header = read_header(path)
+    if backend == "numpy" and (dynamic or device != "cpu" or header.task in ("aligned", "series")):
+        raise UsageError(
+            "--backend numpy is for models of a text, on the CPU and without dynamic evaluation; use --backend torch"
+        )
+    chosen, name = corpus or corpus_of_model(header, path), split
     if split == WHOLE:
         chosen, name = replace(chosen, validation=0.0, test=0.0), "train"
-    prepared = prepare_with(chosen, tokenizer, progress=progress)
-    part = prepared.split(name)
+    about: dict[str, Any] = {
+        "model": str(path),
+        "run": str(header.training.get("run", "")),
+        "step": int(header.training.get("step", 0)),
+        "validation_loss": header.training.get("validation_loss"),
+        "split": split,
+    }
+    if header.task in ("aligned", "series"):
+        if dynamic or lanes:
+            raise UsageError(
+                f"{path}: dynamic evaluation and lanes are for models of a text, and this one is of the task "
+                f"{header.task!r}; leave them out"
+            )
+        measure = _series if header.task == "series" else _aligned
+        return measure(path, chosen, name, device, progress, about)
+    return _text(
+        path,
+        chosen,
+        name,
+        device,
+        progress,
+        about,
+        backend=backend,
+        own=corpus is None,
+        lanes=lanes,
+        cold=cold,
+        dynamic=dynamic,
+    )
+
+
+def _text(
+    path: Path,
+    corpus: CorpusConfig,
+    split: str,
+    device: str,
+    progress: Progress | None,
+    about: dict[str, Any],
+    *,
+    backend: "Backend",
+    own: bool,
+    lanes: int | None,
+    cold: bool,
+    dynamic: "Callable[[float], DynamicConfig] | None",
+) -> EvaluationReport:
+    measure: Callable[..., Evaluation]
+    model = None
+    if backend == "numpy":
+        from rnn_tui.inference.numpy_evaluation import evaluate_numpy
+        from rnn_tui.inference.numpy_model import load_numpy
+
+        plain, tokenizer, header = load_numpy(path)
+        measure = partial(evaluate_numpy, plain)
+    else:
+        from rnn_tui.tasks.evaluation import evaluate, evaluate_cold
+
+        model, tokenizer, header = load_model(path, device=device)
+        model.select_engine("auto")
+        measure = partial(evaluate, model)
+    prepared = prepare_with(corpus, tokenizer, progress=progress)
+    part = prepared.split(split)
     ids = part.ids()
 
     begin = time.perf_counter()
-    result = evaluate(
-        model,
-        ids,
-        lanes=lanes,
-        progress=progress and (lambda done, total: progress("evaluating", done, total)),
-    )
+    result = measure(ids, lanes=lanes, progress=_told("evaluating", progress))
     seconds = time.perf_counter() - begin
-
     notes = list(prepared.snapshot.notes)
     if part.unknown:
         notes.append(
@@ -148,39 +192,155 @@ def evaluate_corpus(
             "its figures look better than they are"
         )
     limit = _validation_limit(header)
-    if corpus is None and split == "validation" and 0 < limit < result.tokens:
+    if own and about["split"] == "validation" and 0 < limit < result.tokens:
         notes.append(
             f"training validates on the first {limit:,} tokens of this split (watch.validation_tokens); this is the "
             "figure of all of it"
         )
-    simple = None
+    fresh = None
+    if cold and model is not None:
+        window = _section(header, "data", DataConfig).seq_len
+        found = evaluate_cold(model, ids, window, progress=_told("evaluating in fresh windows", progress))
+        fresh = ColdFigures(
+            **asdict(_figures(found.mean, part)),
+            window=found.window,
+            by_position=tuple(found.by_position.tolist()),
+        )
+    simple: dict[str, Figures] = {}
+    adapted = None
     try:
-        train = _training_ids(header, path, tokenizer, prepared, chosen)
-        simple = baselines(train, ids, tokenizer.vocab_size)
+        trained = corpus_of_model(header, path)
+        training = prepared if trained == corpus else prepare_with(trained, tokenizer)
     except RnnTuiError as error:
+        if dynamic:
+            raise
         notes.append(f"no baselines: the corpus the model was trained on cannot be read: {error}")
-    bits = result.mean * part.tokens / math.log(2)
+    else:
+        if dynamic and model is not None:
+            from rnn_tui.inference.dynamic import evaluate_dynamic
+
+            settings = dynamic(part.chars / part.tokens)
+            adapting = evaluate_dynamic(
+                model, ids, training.split("train").ids(), settings, progress=_told("adapting", progress)
+            )
+            adapted = DynamicFigures(**asdict(_figures(adapting.mean, part)), settings=settings)
+        simple = _baselines(training, prepared, part, notes, progress)
     return EvaluationReport(
-        model=str(path),
-        run=str(header.training.get("run", "")),
-        step=int(header.training.get("step", 0)),
-        validation_loss=header.training.get("validation_loss"),
+        **about,
+        **asdict(_figures(result.mean, part)),
         corpus=prepared.name,
-        split=split,
-        loss=result.mean,
-        perplexity=perplexity(result.mean),
-        bpc=bits / part.chars,
-        bpb=bits / part.bytes,
+        cold=fresh,
+        dynamic=adapted,
+        baselines=simple,
         tokens=result.tokens,
         chars=part.chars,
         bytes=part.bytes,
         unknown=part.unknown,
         lanes=result.lanes,
-        baselines=simple,
         seconds=seconds,
         tokens_per_second=result.tokens / max(seconds, 1e-9),
         notes=tuple(notes),
     )
+
+
+def _baselines(
+    training: PreparedCorpus,
+    prepared: PreparedCorpus,
+    part: Split,
+    notes: list[str],
+    progress: Progress | None,
+) -> dict[str, Figures]:
+    """Measure what the model must beat; adds to `notes` what is to be said about it."""
+    if progress:
+        progress("baselines", 0, None)
+    tokenizer = training.tokenizer
+    losses = asdict(baselines(training.split("train").ids(), part.ids(), tokenizer.vocab_size))
+    # after the very same text, xz would just point back at it
+    if part.name != "train" or training.snapshot.sha256 != prepared.snapshot.sha256:
+        packed = xz(training, prepared, part.name)
+        losses["xz"] = packed.nats_per_token
+        if packed.chars < part.chars or packed.train_chars < training.split("train").chars:
+            notes.append(
+                f"xz is of the first {packed.chars:,} characters of this text, after the last {packed.train_chars:,} "
+                "of the training split"
+            )
+    return {name: _figures(loss, part) for name, loss in losses.items()}
+
+
+def _figures(loss: float, part: Split) -> Figures:
+    """Return a loss in nats per token of a split in all units."""
+    bits = loss * part.tokens / math.log(2)
+    return Figures(loss=loss, perplexity=perplexity(loss), bpc=bits / part.chars, bpb=bits / part.bytes)
+
+
+def _aligned(
+    path: Path,
+    corpus: CorpusConfig,
+    split: str,
+    device: str,
+    progress: Progress | None,
+    about: dict[str, Any],
+) -> AlignedReport:
+    from rnn_tui.tasks.aligned import evaluate_aligned, label_baselines
+
+    model, tokenizer, header = load_model(path, device=device)
+    model.select_engine("auto")
+    prepared = prepare_pairs_with(corpus, tokenizer, progress=progress)
+    pairs = prepared.split(split)
+    begin = time.perf_counter()
+    found = evaluate_aligned(model, pairs, progress=_told("evaluating", progress))
+    seconds = time.perf_counter() - begin
+    notes, simple = list(prepared.snapshot.notes), {}
+    try:
+        trained = corpus_of_model(header, path)
+        training = prepared if trained == corpus else prepare_pairs_with(trained, tokenizer)
+        simple = label_baselines(training.split("train"), pairs, tokenizer.vocab_size)
+    except RnnTuiError as error:
+        notes.append(f"no baselines: the corpus the model was trained on cannot be read: {error}")
+    return AlignedReport(
+        **about,
+        corpus=prepared.name,
+        loss=found.loss,
+        accuracy=found.figures["accuracy"],
+        exact=found.figures["exact"],
+        labels=found.count,
+        lines=len(pairs),
+        baselines=simple,
+        seconds=seconds,
+        notes=tuple(notes),
+    )
+
+
+def _series(
+    path: Path,
+    corpus: CorpusConfig,
+    split: str,
+    device: str,
+    progress: Progress | None,
+    about: dict[str, Any],
+) -> SeriesReport:
+    from rnn_tui.inference.forecast import evaluate_series
+
+    model, scaling, header = load_series(path, device=device)
+    model.select_engine("auto")
+    prepared = prepare_series_with(corpus, scaling, progress=progress)
+    part = prepared.split(split)
+    horizons = _section(header, "task", TaskConfig).horizons
+    begin = time.perf_counter()
+    found = evaluate_series(model, prepared, split=split, horizons=horizons)
+    return SeriesReport(
+        **about,
+        corpus=prepared.name,
+        columns=scaling.columns,
+        rows=part.end - part.begin,
+        horizons=tuple(found),
+        seconds=time.perf_counter() - begin,
+        notes=prepared.snapshot.notes,
+    )
+
+
+def _told(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:
+    return progress and (lambda done, total: progress(what, done, total))
 
 
 def _validation_limit(header: ModelFile) -> int:
@@ -190,11 +350,9 @@ def _validation_limit(header: ModelFile) -> int:
     return limit if isinstance(limit, int) else 0
 
 
-def _training_ids(
-    header: ModelFile, path: Path, tokenizer: Tokenizer, prepared: PreparedCorpus, corpus: CorpusConfig
-) -> Any:
-    """Return the ids of the split that the model was trained on."""
-    own = corpus_of_model(header, path)
-    if own != corpus:
-        prepared = prepare_with(own, tokenizer)
-    return prepared.split("train").ids()
+def _section(header: ModelFile, name: str, kind: type[Section]) -> Section:
+    """Return a section of the settings of the model's run; the defaults where the file states none that can be read."""
+    try:
+        return msgspec.convert(header.config.get(name), kind)
+    except msgspec.ValidationError:
+        return kind()

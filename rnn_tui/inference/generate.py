@@ -1,4 +1,4 @@
-"""Reading a prompt and continuing it, token by token.
+"""Reading a prompt and continuing it, token by token. Free of torch: a `Reader` computes, in whichever way it does.
 
 What a recurrent net knows of the text before it is one state of fixed size. So everything here takes and returns
 `Primed`, that state with the logits for what comes next: keeping one is a snapshot, starting twice from one is a
@@ -10,17 +10,15 @@ surprise and entropy, which describe the model as it is.
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from rnn_tui.errors import DivergedError
-from rnn_tui.inference.sampling import SamplingConfig, choose, fresh_seed, gumbel_rows
-from rnn_tui.model.language_model import LanguageModel
-from rnn_tui.plugin.core import State
+from rnn_tui.inference.config import SamplingConfig
+from rnn_tui.inference.sampling import DIVERGED, Logits, choose, fresh_seed, gumbel_rows, log_probabilities
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 WINDOW = 512
@@ -31,6 +29,32 @@ DECODER_CONTEXT = 64
 """Tokens given to a decoder before the first one that is shown, so that it does not start within a character."""
 PROMPT_PIECES = 4096
 """How many tokens of a prompt, from its end, are kept as pieces."""
+
+Ids = npt.NDArray[np.int64]
+
+
+class Reader(Protocol):
+    """A trained model of tokens in evaluation mode, as a prompt sees it: one row, read from left to right.
+
+    States are opaque and never written to.
+    """
+
+    @property
+    def output_size(self) -> int:
+        """The size of the vocabulary."""
+        ...
+
+    def start(self) -> Any:
+        """Return the state before the first token."""
+        ...
+
+    def read(self, ids: Ids, state: Any, last: int) -> tuple[Logits, Any]:
+        """Read ids (T,), T >= 1; return the logits (last, V) after the last so many of them, and the state."""
+        ...
+
+    def step(self, token: int, state: Any) -> tuple[Logits, Any]:
+        """Read one token; return the logits (V,) for the next, and the state."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +80,7 @@ class Primed:
     """A model that has read something.
 
     Attributes:
-        state: after the last token read, batch 1.
+        state: after the last token read.
         logits: (V,), for the token that comes next.
         pieces: the prompt that `prime` read last, its last `PROMPT_PIECES` tokens.
         unknown: the symbols in it that the vocabulary lacks; they were read as the tokenizer's unknown token.
@@ -64,23 +88,12 @@ class Primed:
         held: tokens at the end that are a part of a character so far, and not shown yet.
     """
 
-    state: State
-    logits: Tensor
+    state: Any
+    logits: Logits
     pieces: tuple[Piece, ...] = ()
     unknown: tuple[str, ...] = ()
     tokens: int = 0
     held: tuple[int, ...] = ()
-
-
-@contextmanager
-def evaluating(model: LanguageModel) -> Iterator[None]:
-    """Put a model in evaluation mode and back into the mode it was in."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def start_token(tokenizer: Tokenizer) -> int:
@@ -93,14 +106,14 @@ def start_token(tokenizer: Tokenizer) -> int:
 
 
 def prime(
-    model: LanguageModel,
+    reader: Reader,
     tokenizer: Tokenizer,
     text: str,
     after: Primed | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Primed:
-    """Read `text` and return the model's state after it.
+    """Read `text` and return what the model knows after it.
 
     Args:
         text: may be empty: then `after` is returned as it is, and without it the model reads `start_token`, which is
@@ -116,8 +129,8 @@ def prime(
         if after is not None:
             return replace(after, pieces=(), unknown=(), tokens=0)
         ids = np.array([start_token(tokenizer)])
-        return replace(_read(model, ids, None, progress)[0], tokens=0)
-    primed, measures = _read(model, ids, after, progress)
+        return replace(_read(reader, ids, None, progress)[0], tokens=0)
+    primed, measures = _read(reader, ids, after, progress)
     kept = len(measures)
     decoder = tokenizer.decoder()
     texts = [decoder.push(token) for token in ids[-kept - DECODER_CONTEXT :].tolist()][-kept:]
@@ -127,46 +140,40 @@ def prime(
     return replace(primed, pieces=pieces, unknown=tuple(tokenizer.unknown(text)))
 
 
-@torch.inference_mode()
 def _read(
-    model: LanguageModel, ids: np.ndarray, after: Primed | None, progress: Callable[[int, int], None] | None
+    reader: Reader, ids: Ids, after: Primed | None, progress: Callable[[int, int], None] | None
 ) -> tuple[Primed, list[tuple[float, float]]]:
     """Read at least one id; return the state and (surprise, entropy) of the last `PROMPT_PIECES`."""
-    inputs = torch.from_numpy(ids).to(model.device)
     total = len(ids)
-    state = model.initial_state(1) if after is None else after.state
+    state = reader.start() if after is None else after.state
     logits = None if after is None else after.logits
     measures: list[tuple[float, float]] = []
-    window = max(1, min(WINDOW, LOGITS_AT_ONCE // model.vocab_size))
-    with evaluating(model):
-        for begin in range(0, total, window):
-            part = inputs[begin : begin + window]  # (T,)
-            features, state = model(part[None], state)  # (1, T, O)
-            if begin + window > total - PROMPT_PIECES:
-                predictions = model.logits(features[0])  # (T, V)
-                before = predictions[:-1] if logits is None else torch.cat([logits[None], predictions[:-1]])
-                if logits is None:
-                    measures.append((math.nan, math.nan))
-                measures += measure(before, part[len(part) - len(before) :])
-                logits = predictions[-1]
+    window = max(1, min(WINDOW, LOGITS_AT_ONCE // reader.output_size))
+    for begin in range(0, total, window):
+        part = ids[begin : begin + window]  # (T,)
+        shown = begin + window > total - PROMPT_PIECES
+        predictions, state = reader.read(part, state, len(part) if shown else 1)  # (T, V) or (1, V)
+        if shown:
+            if logits is None:
+                measures.append((math.nan, math.nan))
+                measures += measure(predictions[:-1], part[1:])
             else:
-                logits = model.logits(features[0, -1])
-            if progress:
-                progress(min(begin + window, total), total)
+                measures += measure(np.concatenate([logits[None], predictions[:-1]]), part)
+        logits = predictions[-1]
+        if progress:
+            progress(min(begin + window, total), total)
     assert logits is not None
-    if logits.isnan().any():
-        raise DivergedError(
-            "the model's output is not a number: its weights have diverged; use an earlier checkpoint"
-        )
-    return Primed(state, logits.clone(), tokens=total), measures[-PROMPT_PIECES:]
+    if np.isnan(logits).any():
+        raise DivergedError(DIVERGED)
+    return Primed(state, logits.copy(), tokens=total), measures[-PROMPT_PIECES:]
 
 
-def measure(logits: Tensor, tokens: Tensor) -> list[tuple[float, float]]:
+def measure(logits: Logits, tokens: Ids) -> list[tuple[float, float]]:
     """Return surprise and entropy in nats for logits (T, V) and the tokens (T,) that came."""
-    log_p = logits.float().log_softmax(-1)  # (T, V)
-    surprise = -log_p.gather(-1, tokens[:, None])[:, 0]
+    log_p = log_probabilities(logits)  # (T, V)
+    surprise = -log_p[np.arange(len(tokens)), tokens]
     # 0 · log 0 is 0; a token made impossible must not turn the sum into NaN
-    entropy = -(log_p.exp() * log_p.clamp(min=-1e30)).sum(-1)
+    entropy = -(np.exp(log_p) * np.maximum(log_p, -1e30)).sum(-1)
     return list(zip(surprise.tolist(), entropy.tolist(), strict=True))
 
 
@@ -181,14 +188,12 @@ class Generation:
         seed: the one in use; drawn where the settings have none, None where nothing is random.
     """
 
-    def __init__(
-        self, model: LanguageModel, tokenizer: Tokenizer, primed: Primed, config: SamplingConfig
-    ) -> None:
+    def __init__(self, reader: Reader, tokenizer: Tokenizer, primed: Primed, config: SamplingConfig) -> None:
         self.primed = primed
         self.reason = "running"
         self.tokens = 0
         self.seed = None if config.deterministic else fresh_seed() if config.seed is None else config.seed
-        self._model = model
+        self._reader = reader
         self._tokenizer = tokenizer
         self._config = config
         self._cancelled = False
@@ -202,48 +207,39 @@ class Generation:
         self.reason = "stop" if found else "cancelled" if self._cancelled else "length"
 
     def _draw(self) -> Iterator[Piece]:
-        model, config, tokenizer = self._model, self._config, self._tokenizer
+        reader, config, tokenizer = self._reader, self._config, self._tokenizer
         hidden = tokenizer.unknown_id if tokenizer.vocab_size > 1 else None
-        noise = None if self.seed is None else gumbel_rows(model.vocab_size, self.seed)
+        noise = None if self.seed is None else gumbel_rows(reader.output_size, self.seed)
         decoder = tokenizer.decoder()
         for token in self.primed.held:
             decoder.push(token)
-        with evaluating(model):
-            while self.tokens < config.length and not self._cancelled:
-                # entered anew for each token: across a yield the mode would leak into the code that iterates
-                with torch.inference_mode():
-                    logits = self.primed.logits
-                    allowed = logits
-                    if hidden is not None:
-                        allowed = logits.clone()
-                        allowed[hidden] = -math.inf
-                    chosen = choose(allowed, config, next(noise) if noise else None).to(model.device)[
-                        None
-                    ]  # (1,)
-                    [(surprise, entropy)] = measure(logits[None], chosen)
-                    after, state = model.step(chosen, self.primed.state)  # (1, V)
-                token = int(chosen)
-                text = decoder.push(token)
-                held = () if text else (*self.primed.held, token)
-                self.tokens += 1
-                self.primed = Primed(state, after[0], held=held)
-                if text and self.tokens == config.length:
-                    text += decoder.flush()
-                yield Piece(text, token, surprise, entropy)
+        while self.tokens < config.length and not self._cancelled:
+            allowed = logits = self.primed.logits
+            if hidden is not None:
+                allowed = logits.copy()
+                allowed[hidden] = -math.inf
+            chosen = choose(allowed, config, next(noise) if noise else None)
+            token = int(chosen)
+            [(surprise, entropy)] = measure(logits[None], chosen[None])
+            logits, state = reader.step(token, self.primed.state)
+            text = decoder.push(token)
+            held = () if text else (*self.primed.held, token)
+            self.tokens += 1
+            self.primed = Primed(state, logits, held=held)
+            if text and self.tokens == config.length:
+                text += decoder.flush()
+            yield Piece(text, token, surprise, entropy)
 
 
-def generate(
-    model: LanguageModel, tokenizer: Tokenizer, primed: Primed, config: SamplingConfig
-) -> Generation:
+def generate(reader: Reader, tokenizer: Tokenizer, primed: Primed, config: SamplingConfig) -> Generation:
     """Continue from `primed`: iterate the result for its pieces, one for each token.
 
-    The model is left in the mode it was in and torch's global generators untouched. Text is given when it is
-    certain: whole characters only, and nothing that may still turn out to begin a stop text.
+    Text is given when it is certain: whole characters only, and nothing that may still turn out to begin a stop text.
 
     Raises (while iterating):
         DivergedError: when the model's output is NaN.
     """
-    return Generation(model, tokenizer, primed, config)
+    return Generation(reader, tokenizer, primed, config)
 
 
 def until_stop(pieces: Iterable[Piece], stop: tuple[str, ...]) -> Generator[Piece, None, bool]:
@@ -277,24 +273,12 @@ def _open_end(text: str, stop: tuple[str, ...]) -> int:
     return 0
 
 
-def next_tokens(logits: Tensor, tokenizer: Tokenizer, top: int = 10) -> list[tuple[int, str, float]]:
+def next_tokens(logits: Logits, tokenizer: Tokenizer, top: int = 10) -> list[tuple[int, str, float]]:
     """Return the most probable next tokens as (id, text, probability at temperature 1), the best first.
 
     Args:
         logits: (V,).
     """
-    values, ids = logits.float().softmax(-1).sort(descending=True, stable=True)
-    pairs = zip(ids[:top].tolist(), values[:top].tolist(), strict=True)
-    return [(token, tokenizer.token_text(token), probability) for token, probability in pairs]
-
-
-def sample_text(model: LanguageModel, tokenizer: Tokenizer, prompt: str, config: SamplingConfig) -> str:
-    """Return a continuation of `prompt`, without the prompt.
-
-    For use beside training: the model's mode, its carried state and torch's global generators are as before, even if
-    a plugin draws from them.
-    """
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        primed = prime(model, tokenizer, prompt)
-        return "".join(piece.text for piece in generate(model, tokenizer, primed, config))
+    log_p = log_probabilities(logits)
+    best = np.argsort(-log_p, kind="stable")[:top].tolist()
+    return [(token, tokenizer.token_text(token), math.exp(log_p[token])) for token in best]

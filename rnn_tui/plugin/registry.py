@@ -17,9 +17,13 @@ from rnn_tui.errors import PluginError, UsageError, nearest
 from rnn_tui.plugin import API_VERSION
 from rnn_tui.plugin.options import option_infos
 
-Kind = Literal["architecture", "tokenizer"]
+Kind = Literal["architecture", "tokenizer", "numpy-step"]
 
-GROUPS: dict[Kind, str] = {"architecture": "rnn_tui.architectures", "tokenizer": "rnn_tui.tokenizers"}
+GROUPS: dict[Kind, str] = {
+    "architecture": "rnn_tui.architectures",
+    "tokenizer": "rnn_tui.tokenizers",
+    "numpy-step": "rnn_tui.numpy_steps",
+}
 """Entry-point groups, in the order in which kinds are listed."""
 
 SWITCH = "RNN_TUI_PLUGINS"
@@ -126,6 +130,10 @@ def _check_class(kind: Kind, found: Any) -> None:
         )  # torch: only here, where an architecture has loaded it anyway
 
         bases = (Cell, Core)
+    elif kind == "numpy-step":
+        from rnn_tui.plugin.numpy_step import NumpyStep
+
+        bases = (NumpyStep,)
     else:
         from rnn_tui.plugin.tokenizer import Tokenizer
 

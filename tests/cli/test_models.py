@@ -1,5 +1,7 @@
 """`prompt` and `eval` on a run that was trained."""
 
+import math
+import re
 import sys
 
 import pexpect
@@ -23,14 +25,66 @@ def test_eval_agrees_with_the_validation_of_training(fox):
     assert done.code == 0, done.err
     assert done.json["loss"] == pytest.approx(fox.told["best_loss"], abs=1e-5)
     assert done.json["split"] == "validation"
-    assert (
-        done.json["baselines"]["trigram"]
-        < done.json["baselines"]["unigram"]
-        < done.json["baselines"]["uniform"]
-    )
-    table = fox("eval", "fox").out
-    assert f"{fox.told['best_loss']:.4f}" in table
-    assert "trigram" in table
+    simple = done.json["baselines"]
+    assert list(simple) == ["uniform", "unigram", "bigram", "trigram", "xz"]
+    assert simple["trigram"]["loss"] < simple["unigram"]["loss"] < simple["uniform"]["loss"]
+    shown = fox("eval", "fox").out
+    assert max(map(len, shown.splitlines()[3:])) <= 80
+    rows = {
+        name: figures for name, *figures in (re.split("  +", line.strip()) for line in shown.splitlines())
+    }
+    assert rows["this model"][0] == f"{fox.told['best_loss']:.4f}"
+    cold = done.json["cold"]
+    assert rows[f"cold, fresh every {cold['window']}"][0] == f"{cold['loss']:.4f}"
+    assert rows["xz"][3] == f"{simple['xz']['bpb']:.4f}"
+
+
+def test_eval_shows_the_loss_by_position(fox):
+    shown = fox("eval", "fox").out.splitlines()
+    by_position = fox("eval", "fox", "--json").json["cold"]["by_position"]
+    head = next(index for index, line in enumerate(shown) if line.startswith("tokens read"))
+    rows = [line.split() for line in shown[head + 1 :]]
+    assert rows[0][:2] == ["1", f"{by_position[0]:.4f}"]
+    assert rows[1][:4] == ["2", "to", "3", f"{sum(by_position[1:3]) / 2:.4f}"]
+    assert max(len(row[-1]) for row in rows) == 40
+    without = fox("eval", "fox", "--no-cold")
+    assert "tokens read" not in without.out
+    assert "cold" not in without.out
+
+
+def test_eval_says_which_figure_is_dynamic(fox):
+    done = fox("eval", "fox", "--dynamic", "--dynamic-segment", "5", "--dynamic-lr", "0", "--json")
+    assert done.json["dynamic"]["settings"]["segment"] == 5
+    # with a learning rate of nought it is the plain stream
+    assert done.json["dynamic"]["loss"] == pytest.approx(done.json["loss"], rel=1e-3)
+    shown = fox("eval", "fox", "--dynamic")
+    assert "dynamic, adapting" in shown.out
+    assert "is no figure of the model alone" in shown.err
+    assert "add --dynamic" in fox("eval", "fox", "--dynamic-lr", "1e-3").refusal
+
+
+def test_eval_of_labels_and_of_a_series(cli, tmp_path):
+    (tmp_path / "hello.tsv").write_text("hello\tohlol\nlohel\tlohlo\n" * 8)
+    (tmp_path / "wave.csv").write_text("\n".join(str(round(math.sin(t / 5), 4)) for t in range(200)))
+    for name, corpus, task in (("labels", "hello.tsv", "aligned"), ("wave", "wave.csv", "series")):
+        trained = cli(
+            *["train", corpus, "--name", name, "--steps", "3", "--foreground", "--set", f"task.name={task}"],
+            *["--set", "corpus.validation=0.25", "--hidden-size", "4", "--batch-size", "4", "--seq-len", "8"],
+        )
+        assert trained.code == 0, trained.err
+    labels = cli("eval", "labels")
+    assert labels.code == 0, labels.err
+    assert "4 lines, 20 labels" in labels.out
+    assert "by source token" in labels.out
+    found = cli("eval", "labels", "--json").json
+    assert f"{found['accuracy']:.2%}" in labels.out
+    wave = cli("eval", "wave")
+    assert wave.code == 0, wave.err
+    assert "50 rows of column 1" in wave.out
+    found = cli("eval", "wave", "--json").json["horizons"]
+    assert [row["horizon"] for row in found] == [1, 4, 16, 64]
+    assert f"{found[0]['persistence']:.4g}" in wave.out
+    assert "models of a text" in cli("eval", "wave", "--dynamic").refusal
 
 
 def test_eval_of_another_text_takes_all_of_it(fox, tmp_path):
@@ -57,12 +111,39 @@ def test_eval_of_a_named_text_needs_no_copy_of_standard_input(fox, tmp_path):
 def test_prompt_streams_the_completion_and_nothing_else(fox):
     done = fox("prompt", "fox", "the ", "--seed", "3", "--length", "40")
     assert done.code == 0
-    assert done.err == ""
     same = fox("prompt", "fox", "the ", "--seed", "3", "--length", "40", "--json").json
+    assert done.err.count("\n") == 1
+    assert "the training text" in done.err
+    assert same["not_compared"] == ""
     assert done.out.removesuffix("\n") == same["text"].removesuffix("\n")
     assert (same["prompt"], same["tokens"], same["unknown"]) == ("the ", 40, [])
     assert (same["settings"]["seed"], same["settings"]["length"]) == (3, 40)
     assert same["seconds"] > 0
+
+
+def test_a_completion_is_compared_with_the_training_text(fox):
+    from rnn_tui.model.file import load_model, save_model
+
+    file = fox.folder / "runs" / "fox" / "model.safetensors"
+    copied = fox("prompt", "fox", "the ", "--length", "60", "--json").json["copied"]
+    text = fox("prompt", "fox", "the ", "--length", "60", "--greedy", "--json").json
+    assert text["copied"]["chars"] == 60
+    begin = text["copied"]["at"]
+    longest = text["text"][begin : begin + text["copied"]["longest"]]
+    corpus = (fox.folder / load_model(file)[2].config["corpus"]["source"]).read_text()
+    assert longest in corpus
+    assert copied["n"] == text["copied"]["n"]
+    assert fox("prompt", "fox", "the ", "--length", "1").err == (
+        "not compared with the training text: the completion is too short\n"
+    )
+    model, _, header = load_model(file)
+    header.training["fingerprint"] = "of another text"
+    save_model(fox.folder / "other.safetensors", model, header)
+    told = fox("prompt", str(fox.folder / "other.safetensors"), "the ").err
+    assert "is not the text it was when the model was trained" in told
+    header.config["corpus"]["source"] = "nowhere.txt"
+    save_model(fox.folder / "other.safetensors", model, header)
+    assert "nowhere.txt" in fox("prompt", str(fox.folder / "other.safetensors"), "the ").err
 
 
 def test_seed_that_was_drawn_is_told_and_gives_the_text_again(fox):
@@ -153,19 +234,25 @@ def test_line_prompt_in_a_terminal(trained, tmp_path):
 
 def test_conversation_goes_on_branches_and_goes_back(trained, capsys):
     from rnn_tui.cli.lines import Conversation
+    from rnn_tui.inference.comparing import Comparer
+    from rnn_tui.inference.config import SamplingConfig
     from rnn_tui.inference.generate import prime
-    from rnn_tui.inference.sampling import SamplingConfig
+    from rnn_tui.inference.torch_reader import TorchReader
     from rnn_tui.model.file import load_model
 
     folder, _ = trained
-    model, tokenizer, _ = load_model(folder / "runs" / "fox" / "model.safetensors")
-    talk = Conversation(model, tokenizer, SamplingConfig(greedy=True, length=12))
+    path = folder / "runs" / "fox" / "model.safetensors"
+    model, tokenizer, header = load_model(path)
+    reader = TorchReader(model)
+    settings = SamplingConfig(greedy=True, length=12)
+    talk = Conversation(reader, tokenizer, settings, Comparer(header, path, tokenizer))
     talk.answer("the ")
-    first = capsys.readouterr().out
+    first, told = capsys.readouterr()
+    assert "the training text" in told
     talk.answer("quick")
     second = capsys.readouterr().out
     # one state: reading everything so far at once leads to the same continuation
-    everything = prime(model, tokenizer, "the " + first[:12] + "quick")
+    everything = prime(reader, tokenizer, "the " + first[:12] + "quick")
     talk.complete(everything)
     assert capsys.readouterr().out == second
     talk.answer("/undo")
@@ -176,3 +263,41 @@ def test_conversation_goes_on_branches_and_goes_back(trained, capsys):
     talk.answer("/reset")
     talk.answer("the ")
     assert capsys.readouterr().out == first
+
+
+@pytest.fixture
+def labels(cli, tmp_path):
+    """A run that has learned hello → ohlol, by the recipe that is to reach it."""
+    trained = cli("recipes", "run", "hello-ohlol", "--name", "labels", "--foreground")
+    assert trained.code == 0, trained.err
+    return tmp_path
+
+
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_an_aligned_model_answers_with_its_labels(cli, labels, backend):
+    done = cli("prompt", "labels", "hello", "--backend", backend)
+    assert (done.code, done.out, done.err) == (0, "ohlol\n", "")
+
+
+def test_sampling_settings_mean_nothing_to_labels(cli, shell, labels):
+    done = shell("prompt", "labels", "--temperature", "9", cwd=labels, stdin="hello\nhello\n")
+    assert done.out == "ohlol\nohlol\n"
+    assert done.err.count("sampling settings mean nothing") == 1
+    found = cli("prompt", "labels", "hellž", "--json")
+    assert found.json["unknown"] == ["ž"]
+    assert [label["source"] for label in found.json["labels"][0]] == ["h", "e", "l", "l", "\ufffd"]
+    assert found.json["text"] == "".join(label["text"] for label in found.json["labels"][0])
+    assert "'ž'" in found.err
+
+
+def test_labels_line_by_line_in_a_terminal(labels):
+    child = pexpect.spawn(
+        sys.executable, ["-m", "rnn_tui", "prompt", "labels"], cwd=str(labels), encoding="utf-8", timeout=60
+    )
+    child.expect("labels each token of a line")
+    child.sendline("hello")
+    child.expect("ohlol")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0

@@ -10,8 +10,8 @@ import torch
 
 from rnn_tui.model.config import ModelConfig
 from rnn_tui.model.file import ModelFile, save_model
-from rnn_tui.model.language_model import LanguageModel, OneHot, build_model
 from rnn_tui.model.recurrence import Stack, Unroll
+from rnn_tui.model.recurrent_model import OneHot, RecurrentModel, build_model
 from rnn_tui.plugin.core import Cell
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 from rnn_tui.plugin.tokenizer import Tokenizer
@@ -32,12 +32,12 @@ class Last(Cell):
 
 
 @pytest.fixture
-def markov() -> Callable[[torch.Tensor], LanguageModel]:
+def markov() -> Callable[[torch.Tensor], RecurrentModel]:
     """Probabilities (V, V), row = the symbol before, to a model that has exactly these."""
 
     def build(probabilities):
         size = len(probabilities)
-        model = LanguageModel(OneHot(size), Stack([Unroll(Last(size), size)]), size, dropout=0.0, tied=False)
+        model = RecurrentModel(OneHot(size), Stack([Unroll(Last(size), size)]), size, dropout=0.0, tied=False)
         with torch.no_grad():
             model.head.weight.copy_(torch.as_tensor(probabilities).log().T)
             model.head.bias.zero_()
@@ -52,7 +52,7 @@ def byte_tokenizer() -> Tokenizer:
 
 
 @pytest.fixture
-def spelling(markov, byte_tokenizer) -> Callable[[str], LanguageModel]:
+def spelling(markov, byte_tokenizer) -> Callable[[str], RecurrentModel]:
     """A model over bytes that, after the first byte of a text, spells the text; then it repeats its last byte.
 
     The text must have no byte twice.
@@ -80,14 +80,17 @@ def char_tokenizer() -> Callable[[str], Tokenizer]:
 def model_file(tmp_path_factory) -> Callable[..., Path]:
     """Write the file of a small untrained model over the characters of a text."""
 
-    def write(path=None, *, text="abc \n", arch="lstm", hidden_size=8, seed=0, corpus=None, **training):
+    def write(
+        path=None, *, text="abc \n", arch="lstm", hidden_size=8, seed=0, corpus=None, task="", **training
+    ):
         tokenizer = load_plugin("tokenizer", "char").train([text], None)
-        config = ModelConfig(arch=arch, hidden_size=hidden_size)
+        config = ModelConfig(arch=arch, hidden_size=hidden_size, bidirectional=task == "aligned")
         torch.manual_seed(seed)
         model = build_model(load_plugin("architecture", arch), {}, config, tokenizer.vocab_size)
         header = ModelFile(
-            config={"model": asdict(config), "corpus": corpus or {}},
+            config={"model": asdict(config), "corpus": corpus or {}, "task": {"name": task}},
             tokenizer=plugin_record("tokenizer", "char") | {"state": tokenizer.to_state()},
+            scaling=None,
             architecture=plugin_record("architecture", arch),
             training={"step": 7, "validation_loss": 1.5, "chars_per_token": 1.0, "run": "r"} | training,
         )

@@ -1,6 +1,7 @@
 """The engine as the app sees it: a real child process on two pipes."""
 
 import json
+import math
 import os
 import queue
 import signal
@@ -8,14 +9,20 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 
 import psutil
 import pytest
 
+from rnn_tui.inference.config import SamplingConfig
 from rnn_tui.inference.generate import generate, prime
 from rnn_tui.inference.requests import Cancel, Generate, Refused, parse
-from rnn_tui.inference.sampling import SamplingConfig
-from rnn_tui.model.file import load_model
+from rnn_tui.inference.torch_reader import TorchReader
+from rnn_tui.inference.transcribe import transcribe
+from rnn_tui.model.config import ModelConfig
+from rnn_tui.model.file import ModelFile, load_model, save_model
+from rnn_tui.model.recurrent_model import build_model
+from rnn_tui.plugin.registry import load_plugin, plugin_record
 
 TEXT = "the quick brown fox\n"
 PATIENCE = 60  # seconds; an answer takes milliseconds, importing torch on a busy machine may take this
@@ -125,6 +132,22 @@ def engine(shared, path):
     return shared
 
 
+@pytest.fixture
+def series_file(tmp_path):
+    """The file of a small untrained model over one column of numbers."""
+    config = ModelConfig(hidden_size=4)
+    header = ModelFile(
+        config={"model": asdict(config), "task": {"name": "series"}},
+        tokenizer=None,
+        architecture=plugin_record("architecture", config.arch),
+        training={},
+        scaling={"columns": ["x"], "mean": [0.0], "std": [1.0]},
+    )
+    model = build_model(load_plugin("architecture", config.arch), {}, config, columns=1)
+    save_model(tmp_path / "model.safetensors", model, header)
+    return tmp_path / "model.safetensors"
+
+
 def text_of(events):
     return "".join(
         piece["text"] for event in events if event["event"] == "pieces" for piece in event["pieces"]
@@ -139,6 +162,7 @@ def test_load_says_what_it_is(shared, path):
     assert loaded == {
         "id": 5,
         "event": "loaded",
+        "task": "",
         "arch": "lstm",
         "tokenizer": "char",
         "vocab_size": vocabulary,
@@ -155,8 +179,9 @@ def test_generate_is_what_the_library_generates(engine, path):
     events = engine.ask(id=2, op="generate", prompt="the ", settings=settings)
     assert [event["event"] for event in events[:2]] == ["prompt", "pieces"]
     model, tokenizer, _ = load_model(path)
-    primed = prime(model, tokenizer, "the ")
-    expected = list(generate(model, tokenizer, primed, SamplingConfig(**settings)))
+    reader = TorchReader(model)
+    primed = prime(reader, tokenizer, "the ")
+    expected = list(generate(reader, tokenizer, primed, SamplingConfig(**settings)))
     pieces = [piece for event in events if event["event"] == "pieces" for piece in event["pieces"]]
     assert [(piece["text"], piece["token"]) for piece in pieces] == [
         (piece.text, piece.token) for piece in expected
@@ -224,6 +249,35 @@ def test_cancel_while_generating(engine):
     assert (
         engine.ask(**{"from": done["state"]}, id=3, op="generate", settings=GREEDY)[-1]["reason"] == "length"
     )
+
+
+def test_a_completion_is_compared_with_the_training_text(start, model_file, tmp_path):
+    (tmp_path / "fox.txt").write_text(TEXT * 50)
+    corpus = {"source": str(tmp_path / "fox.txt"), "validation": 0.1}
+    client = start()
+    client.ask(id=1, op="load", path=str(model_file(text=TEXT, corpus=corpus)))
+    events = client.ask(id=2, op="generate", prompt="the ", settings={"length": 300, "seed": 1})
+    done = events[-1]
+    pieces = [piece for event in events if event["event"] == "pieces" for piece in event["pieces"]]
+    text = "".join(piece["text"] for piece in pieces)
+    copied = done["copied"]
+    n = copied["n"]
+    new = [text[at : at + n] not in TEXT * 45 for at in range(len(text) - n + 1)]
+    assert copied["novel"] == sum(new) / len(new)
+    longest = max(
+        size for size in range(50) if any(text[at : at + size] in TEXT * 45 for at in range(300 - size))
+    )
+    assert (copied["longest"], copied["held_out"], copied["memorised"]) == (longest, 0.0, False)
+    assert done["not_compared"] == ""
+    done = client.ask(id=3, op="generate", settings={"length": 1})[-1]
+    assert (done["copied"], done["not_compared"]) == (None, "the completion is too short")
+    # a model that was copied here without its corpus
+    (tmp_path / "fox.txt").unlink()
+    client.ask(id=4, op="load", path=str(model_file(text=TEXT, corpus=corpus)))
+    done = client.ask(id=5, op="generate", settings=GREEDY)[-1]
+    assert done["copied"] is None
+    assert "fox.txt" in done["not_compared"]
+    assert client.close() == 0
 
 
 def test_cancel_while_reading_a_prompt_and_while_waiting(engine):
@@ -454,3 +508,32 @@ def test_requests_are_read_without_torch():
     assert isinstance(parse(b'{"id":1}'), Refused)
     code = "import sys, rnn_tui.inference.engine; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_aligned_model_answers_with_labels(shared, model_file):
+    path = model_file(text=TEXT, task="aligned")
+    [loaded] = shared.ask(id=20, op="load", path=str(path))
+    assert loaded["task"] == "aligned"
+    prompt, pieces, done = shared.ask(
+        id=21, op="generate", prompt="foxž", settings={"temperature": 9, "seed": 4}
+    )
+    model, tokenizer, _ = load_model(path)
+    expected = transcribe(TorchReader(model), tokenizer, "foxž")
+    assert [piece["text"] for piece in prompt["pieces"]] == ["f", "o", "x", "\ufffd"]
+    assert [piece["token"] for piece in prompt["pieces"]] == tokenizer.encode("foxž").tolist()
+    assert prompt["unknown"] == ["ž"]
+    assert "".join(piece["text"] for piece in pieces["pieces"]) == expected.text
+    surprises = [-math.log(label.probability) for label in expected.pieces]
+    assert [piece["surprise"] for piece in pieces["pieces"]] == pytest.approx(surprises)
+    assert (done["state"], done["reason"], done["tokens"], done["next"]) == (None, "transcribed", 4, [])
+    [refused] = shared.ask(id=22, op="next", prompt="f")
+    assert "no next token" in refused["message"]
+    [refused] = shared.ask(id=23, op="generate", prompt="a\nb")
+    assert (refused["exit_code"], "one line at a time" in refused["message"]) == (2, True)
+
+
+def test_a_model_of_a_series_is_refused(shared, series_file):
+    [refused] = shared.ask(id=24, op="load", path=str(series_file))
+    assert refused["exit_code"] == 2
+    assert "trained on a series of numbers" in refused["message"]
+    assert "rnn-tui eval" in refused["message"]

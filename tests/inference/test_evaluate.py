@@ -1,5 +1,6 @@
 import itertools
 import json
+import lzma
 import math
 from dataclasses import replace
 
@@ -11,8 +12,13 @@ from torch.nn import functional
 
 from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.errors import InputError, UsageError
+from rnn_tui.inference.dynamic import DynamicConfig, evaluate_dynamic
 from rnn_tui.inference.evaluate import corpus_of_model, evaluate_corpus
-from rnn_tui.model.file import load_model, read_header, save_model
+from rnn_tui.inference.reports import AlignedReport, SeriesReport
+from rnn_tui.model.config import ModelConfig
+from rnn_tui.model.file import ModelFile, load_model, read_header, save_model
+from rnn_tui.model.recurrent_model import build_model
+from rnn_tui.plugin.registry import load_plugin, plugin_record
 from rnn_tui.tasks.next_token import evaluate
 
 TEXT = "the cat sat on the mat and the hat.\n" * 60
@@ -30,13 +36,19 @@ def model(model_file, corpus):
     return model_file(text=TEXT, corpus=msgspec.to_builtins(corpus))
 
 
-def stepwise_loss(path, text):
-    """The mean surprise of every character but the first, one step at a time."""
+def xz_size(text):
+    return len(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+def stepwise_loss(path, text, window=10**9):
+    """The mean surprise of every character but the first, one step at a time, from a fresh state every `window`."""
     model, tokenizer, _ = load_model(path)
     ids = tokenizer.encode(text).astype(np.int64)
-    state, losses = model.initial_state(1), []
+    losses = []
     with torch.no_grad():
-        for this, following in itertools.pairwise(ids):
+        for index, (this, following) in enumerate(itertools.pairwise(ids)):
+            if index % window == 0:
+                state = model.initial_state(1)
             logits, state = model.step(torch.tensor([this]), state)
             losses.append(functional.cross_entropy(logits.double(), torch.tensor([following])).item())
     return math.fsum(losses) / len(losses)
@@ -66,8 +78,15 @@ def test_it_is_what_validation_in_training_reports(model):
 def test_baselines_are_of_the_training_split(model):
     found = evaluate_corpus(model).baselines
     symbols = len(set(TEXT)) + 1
-    assert found.uniform == pytest.approx(math.log(symbols))
-    assert found.trigram < found.unigram < found.uniform
+    uniform = found["uniform"]
+    assert uniform.loss == pytest.approx(math.log(symbols))
+    assert uniform.perplexity == pytest.approx(symbols)
+    assert uniform.bpc == uniform.bpb == pytest.approx(math.log2(symbols))
+    assert found["trigram"].loss < found["bigram"].loss < found["unigram"].loss < uniform.loss
+    cut = int(len(TEXT) * 0.75)
+    longer = 8 * (xz_size(TEXT) - xz_size(TEXT[:cut]))
+    assert found["xz"].bpc == pytest.approx(longer / (len(TEXT) - cut))
+    assert found["xz"].loss == pytest.approx(found["xz"].bpc * math.log(2))
 
 
 def test_bytes_and_characters_differ(model_file, tmp_path):
@@ -99,7 +118,7 @@ def test_another_corpus_with_symbols_the_model_lacks(model, tmp_path):
     assert report.unknown == 40
     assert any("40 of 320 tokens are unknown" in note for note in report.notes)
     # the baselines still learn from the model's own training split: on its own text they are far better
-    assert report.baselines.trigram > 3 * evaluate_corpus(model).baselines.trigram
+    assert report.baselines["trigram"].loss > 3 * evaluate_corpus(model).baselines["trigram"].loss
 
 
 def test_without_the_corpus_it_was_trained_on_there_are_no_baselines(model, corpus, tmp_path):
@@ -107,7 +126,7 @@ def test_without_the_corpus_it_was_trained_on_there_are_no_baselines(model, corp
     other.write_text(TEXT)
     (tmp_path / "text.txt").unlink()
     report = evaluate_corpus(model, replace(corpus, source=str(other)))
-    assert report.baselines is None
+    assert report.baselines == {}
     assert any("no baselines" in note for note in report.notes)
     with pytest.raises(InputError):
         evaluate_corpus(model)
@@ -150,5 +169,148 @@ def test_it_says_where_training_validated_on_less(model):
 def test_progress_and_json(model):
     seen = []
     report = evaluate_corpus(model, progress=lambda what, done, total: seen.append((what, done, total)))
-    assert seen[-1] == ("evaluating", report.tokens, report.tokens)
-    assert json.loads(msgspec.json.encode(report))["baselines"]["uniform"] > 0
+    for what in ("evaluating", "evaluating in fresh windows"):
+        assert (what, report.tokens, report.tokens) in seen
+    assert json.loads(msgspec.json.encode(report))["baselines"]["uniform"]["bpb"] > 0
+
+
+def test_cold_figures_are_of_fresh_windows_as_long_as_in_training(model):
+    held_out = TEXT[int(len(TEXT) * 0.75) :]
+    loaded, _, header = load_model(model)
+    for data, window in (({"seq_len": 17}, 17), ({"seq_len": 0}, 64), ({"seq_len": 10_000}, 539)):
+        save_model(model, loaded, replace(header, config=header.config | {"data": data}))
+        report = evaluate_corpus(model)
+        assert report.cold.window == len(report.cold.by_position) == window
+        assert report.cold.loss == pytest.approx(stepwise_loss(model, held_out, window), rel=1e-6)
+        assert report.cold.bpc == pytest.approx(report.cold.loss / math.log(2), rel=1e-6)
+        assert report.cold.perplexity == pytest.approx(math.exp(report.cold.loss), rel=1e-6)
+    # all windows are whole but the last, of which position 1 to 539 % 17 is there
+    counts = [32] * 12 + [31] * 5
+    save_model(model, loaded, replace(header, config=header.config | {"data": {"seq_len": 17}}))
+    cold = evaluate_corpus(model).cold
+    assert np.average(cold.by_position, weights=counts) == pytest.approx(cold.loss)
+    assert evaluate_corpus(model, cold=False).cold is None
+
+
+def test_dynamic_figures_stand_apart(model):
+    config = DynamicConfig(segment=5, lr=1e-2, decay=1e-2)
+    asked = []
+
+    def settings(chars_per_token):
+        asked.append(chars_per_token)
+        return config
+
+    report = evaluate_corpus(model, dynamic=settings)
+    loaded, tokenizer, _ = load_model(model)
+    loaded.select_engine("auto")
+    cut = int(len(TEXT) * 0.75)
+    expected = evaluate_dynamic(loaded, tokenizer.encode(TEXT[cut:]), tokenizer.encode(TEXT[:cut]), config)
+    assert report.dynamic.loss == pytest.approx(expected.mean, rel=1e-6)
+    assert report.dynamic.bpc == pytest.approx(expected.mean / math.log(2), rel=1e-6)
+    assert report.dynamic.settings == config
+    assert asked == [1.0]
+    plain = evaluate_corpus(model)
+    assert plain.dynamic is None
+    assert report.loss == plain.loss
+    assert report.dynamic.loss < plain.loss - 0.1  # an untrained model, and a text that says one thing
+
+
+def test_dynamic_evaluation_needs_the_training_text(model, corpus, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT)
+    (tmp_path / "text.txt").unlink()
+    with pytest.raises(InputError):
+        evaluate_corpus(
+            model,
+            replace(corpus, source=str(other)),
+            dynamic=lambda _: DynamicConfig(segment=20, lr=1e-3, decay=1e-2),
+        )
+
+
+def test_xz_is_not_asked_about_the_text_that_it_has_just_read(model):
+    for split in ("train", "all"):
+        assert list(evaluate_corpus(model, split=split).baselines) == [
+            "uniform",
+            "unigram",
+            "bigram",
+            "trigram",
+        ]
+
+
+def test_labels(model_file, tmp_path):
+    path = tmp_path / "pairs.txt"
+    path.write_text("abca\tbcab\n" * 6 + "ab\tbb\nca\tac\n")
+    corpus = CorpusConfig(source=str(path), validation=0.25)
+    file = model_file(text="abc", corpus=msgspec.to_builtins(corpus))
+    loaded, tokenizer, header = load_model(file)
+    save_model(file, loaded, replace(header, config=header.config | {"task": {"name": "aligned"}}))
+    report = evaluate_corpus(file)
+    nats = right = whole = 0
+    for source, target in (("ab", "bb"), ("ca", "ac")):
+        state, hits = loaded.initial_state(1), 0
+        for now, label in zip(
+            tokenizer.encode(source).tolist(), tokenizer.encode(target).tolist(), strict=True
+        ):
+            with torch.no_grad():
+                logits, state = loaded.step(torch.tensor([now]), state)
+            nats -= logits.log_softmax(-1)[0, label].item()
+            hits += int(logits.argmax() == label)
+        right, whole = right + hits, whole + (hits == 2)
+    assert isinstance(report, AlignedReport)
+    assert report.loss == pytest.approx(nats / 4, rel=1e-5)
+    assert (report.accuracy, report.exact, report.labels, report.lines) == (right / 4, whole / 2, 4, 2)
+    assert report.baselines["uniform"] == pytest.approx(math.log(tokenizer.vocab_size))
+    assert (report.split, report.step, report.notes) == ("validation", 7, ())
+    assert evaluate_corpus(file, split="all").lines == 8
+    with pytest.raises(UsageError, match="of the task 'aligned'"):
+        evaluate_corpus(file, dynamic=lambda _: DynamicConfig(segment=20, lr=1e-3, decay=1e-2))
+
+
+def test_labels_without_the_training_text(model_file, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("ab\tba\n" * 4)
+    gone = CorpusConfig(source=str(tmp_path / "gone.txt"))
+    file = model_file(text="abc", corpus=msgspec.to_builtins(gone))
+    loaded, _, header = load_model(file)
+    save_model(file, loaded, replace(header, config=header.config | {"task": {"name": "aligned"}}))
+    report = evaluate_corpus(file, CorpusConfig(source=str(other)), split="all")
+    assert report.baselines == {}
+    assert "no baselines" in report.notes[0]
+
+
+def test_a_series(tmp_path):
+    values = np.round(np.sin(np.arange(60) / 5) * 3 + 10, 3)
+    source = tmp_path / "wave.csv"
+    source.write_text("level\n" + "\n".join(map(str, values)))
+    corpus = CorpusConfig(source=str(source), validation=0.25)
+    config = ModelConfig(arch="gru", hidden_size=4)
+    torch.manual_seed(0)
+    net = build_model(load_plugin("architecture", "gru"), {}, config, columns=1)
+    file = tmp_path / "model.safetensors"
+    header = ModelFile(
+        config={
+            "model": msgspec.to_builtins(config),
+            "corpus": msgspec.to_builtins(corpus),
+            "task": {"name": "series", "horizons": [1, 3]},
+        },
+        tokenizer=None,
+        scaling={"columns": ["level"], "mean": [10.0], "std": [2.0]},
+        architecture=plugin_record("architecture", "gru"),
+        training={},
+    )
+    save_model(file, net, header)
+    report = evaluate_corpus(file)
+    assert isinstance(report, SeriesReport)
+    assert (report.columns, report.rows, [h.horizon for h in report.horizons]) == (("level",), 15, [1, 3])
+    for found in report.horizons:
+        k = found.horizon
+        assert found.persistence == pytest.approx(np.mean((values[45:] - values[45 - k : 60 - k]) ** 2))
+        assert found.rows == 15
+    # one step ahead, by hand
+    state, squares = net.initial_state(1), []
+    with torch.no_grad():
+        for row in range(59):
+            forecast, state = net.step(torch.tensor([[(values[row] - 10) / 2]], dtype=torch.float32), state)
+            squares.append((forecast.item() * 2 + 10 - values[row + 1]) ** 2)
+    assert report.horizons[0].mse == pytest.approx(np.mean(squares[44:]), rel=1e-4)
+    assert evaluate_corpus(file, split="all").rows == 60

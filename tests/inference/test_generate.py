@@ -1,10 +1,12 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from rnn_tui.errors import DivergedError
+from rnn_tui.inference.config import SamplingConfig
 from rnn_tui.inference.generate import (
     PROMPT_PIECES,
     Piece,
@@ -12,13 +14,12 @@ from rnn_tui.inference.generate import (
     measure,
     next_tokens,
     prime,
-    sample_text,
     start_token,
     until_stop,
 )
-from rnn_tui.inference.sampling import SamplingConfig
+from rnn_tui.inference.torch_reader import TorchReader, sample_text
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.language_model import build_model
+from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.registry import load_plugin
 
 GREEDY = SamplingConfig(greedy=True, length=12)
@@ -39,24 +40,24 @@ def text_of(pieces):
 
 def test_surprise_and_entropy_of_a_prompt_worked_out_by_hand(markov, char_tokenizer):
     tokenizer = char_tokenizer("aab")  # ids: <unk> 0, a 1, b 2
-    model = markov([[1 / 3, 1 / 3, 1 / 3], [0.25, 0.25, 0.5], [0.125, 0.75, 0.125]])
-    primed = prime(model, tokenizer, "aba")
+    reader = TorchReader(markov([[1 / 3, 1 / 3, 1 / 3], [0.25, 0.25, 0.5], [0.125, 0.75, 0.125]]))
+    primed = prime(reader, tokenizer, "aba")
     assert [piece.text for piece in primed.pieces] == ["a", "b", "a"]
     assert [piece.token for piece in primed.pieces] == [1, 2, 1]
     assert math.isnan(primed.pieces[0].surprise)
     assert primed.pieces[1].surprise == pytest.approx(-math.log(0.5), rel=1e-5)
     assert primed.pieces[1].entropy == pytest.approx(1.5 * math.log(2), rel=1e-5)
     assert primed.pieces[2].surprise == pytest.approx(-math.log(0.75), rel=1e-5)
-    assert primed.logits.exp().tolist() == pytest.approx([0.25, 0.25, 0.5], rel=1e-5)
+    assert np.exp(primed.logits).tolist() == pytest.approx([0.25, 0.25, 0.5], rel=1e-5)
     assert primed.state[0].item() == 3
     assert primed.tokens == 3
 
 
 def test_a_prompt_in_two_parts_equals_one(char_tokenizer):
     tokenizer = char_tokenizer("abcdefgh \n")
-    model = lstm(tokenizer, num_layers=2)
-    whole = prime(model, tokenizer, "abc defgh")
-    parts = prime(model, tokenizer, " defgh", prime(model, tokenizer, "abc"))
+    reader = TorchReader(lstm(tokenizer, num_layers=2))
+    whole = prime(reader, tokenizer, "abc defgh")
+    parts = prime(reader, tokenizer, " defgh", prime(reader, tokenizer, "abc"))
     torch.testing.assert_close(parts.logits, whole.logits)
     surprise = [piece.surprise for piece in parts.pieces]
     assert surprise == pytest.approx([piece.surprise for piece in whole.pieces[3:]], rel=1e-4)
@@ -64,14 +65,14 @@ def test_a_prompt_in_two_parts_equals_one(char_tokenizer):
 
 def test_a_prompt_longer_than_a_window(char_tokenizer):
     tokenizer = char_tokenizer("ab")
-    model = lstm(tokenizer)
+    reader = TorchReader(lstm(tokenizer))
     text = "abba" * 300
-    state, ids = model.initial_state(1), tokenizer.encode(text)
+    state, ids = reader.model.initial_state(1), tokenizer.encode(text)
     with torch.inference_mode():
         for token in ids.tolist():
-            logits, state = model.step(torch.tensor([token]), state)
-    primed = prime(model, tokenizer, text)
-    torch.testing.assert_close(primed.logits, logits[0], rtol=1e-4, atol=1e-5)
+            logits, state = reader.model.step(torch.tensor([token]), state)
+    primed = prime(reader, tokenizer, text)
+    np.testing.assert_allclose(primed.logits, logits[0], rtol=1e-4, atol=1e-5)
     assert len(primed.pieces) == 1200
     assert sum(math.isnan(piece.surprise) for piece in primed.pieces) == 1
 
@@ -80,7 +81,7 @@ def test_only_the_end_of_a_very_long_prompt_is_kept_as_pieces(markov, char_token
     tokenizer = char_tokenizer("ab")
     seen = []
     primed = prime(
-        markov(torch.full((3, 3), 1 / 3)),
+        TorchReader(markov(torch.full((3, 3), 1 / 3))),
         tokenizer,
         "ab" * 50_000 + "a",
         progress=lambda done, total: seen.append((done, total)),
@@ -93,7 +94,7 @@ def test_only_the_end_of_a_very_long_prompt_is_kept_as_pieces(markov, char_token
 
 
 def test_a_long_prompt_is_not_cut_within_a_character(markov, byte_tokenizer):
-    primed = prime(markov(torch.full((256, 256), 1 / 256)), byte_tokenizer, "漢" * 3000)
+    primed = prime(TorchReader(markov(torch.full((256, 256), 1 / 256))), byte_tokenizer, "漢" * 3000)
     # 4,096 is 1,365 characters of three bytes and the last byte of one more
     assert text_of(primed.pieces) == "漢" * 1366
 
@@ -104,16 +105,16 @@ def test_an_empty_prompt_starts_from_the_declared_token(markov, char_tokenizer, 
     expected = tokenizer.encode(start)[0]
     assert start_token(tokenizer) == expected
     probabilities = torch.rand(tokenizer.vocab_size, tokenizer.vocab_size)
-    primed = prime(markov(probabilities), tokenizer, "")
-    assert primed.logits.exp().tolist() == pytest.approx(probabilities[expected].tolist(), rel=1e-4)
+    primed = prime(TorchReader(markov(probabilities)), tokenizer, "")
+    assert np.exp(primed.logits).tolist() == pytest.approx(probabilities[expected].tolist(), rel=1e-4)
     assert (primed.pieces, primed.tokens) == ((), 0)
 
 
 def test_an_empty_prompt_after_something_changes_nothing(char_tokenizer):
     tokenizer = char_tokenizer("abc")
-    model = lstm(tokenizer)
-    primed = prime(model, tokenizer, "abc")
-    again = prime(model, tokenizer, "", primed)
+    reader = TorchReader(lstm(tokenizer))
+    primed = prime(reader, tokenizer, "abc")
+    again = prime(reader, tokenizer, "", primed)
     assert again.logits is primed.logits
     assert again.state is primed.state
     assert again.pieces == ()
@@ -121,7 +122,7 @@ def test_an_empty_prompt_after_something_changes_nothing(char_tokenizer):
 
 def test_unknown_symbols_are_read_and_reported(markov, char_tokenizer):
     tokenizer = char_tokenizer("ab")
-    primed = prime(markov(torch.full((3, 3), 1 / 3)), tokenizer, "žažλ")
+    primed = prime(TorchReader(markov(torch.full((3, 3), 1 / 3))), tokenizer, "žažλ")
     assert primed.unknown == ("ž", "λ")
     assert [piece.token for piece in primed.pieces] == [0, int(tokenizer.encode("a")[0]), 0, 0]
     assert primed.state[0].item() == 4
@@ -129,16 +130,16 @@ def test_unknown_symbols_are_read_and_reported(markov, char_tokenizer):
 
 def test_lone_surrogates_are_answered(markov, char_tokenizer, byte_tokenizer):
     for tokenizer in (char_tokenizer("ab"), byte_tokenizer):
-        model = markov(torch.full((tokenizer.vocab_size,) * 2, 1 / tokenizer.vocab_size))
-        assert prime(model, tokenizer, "a\ud800b").tokens in (3, 5)
+        reader = TorchReader(markov(torch.full((tokenizer.vocab_size,) * 2, 1 / tokenizer.vocab_size)))
+        assert prime(reader, tokenizer, "a\ud800b").tokens in (3, 5)
 
 
 def test_a_model_that_gives_nan_is_refused(markov, char_tokenizer):
-    model = markov(torch.full((3, 3), 1 / 3))
+    reader = TorchReader(markov(torch.full((3, 3), 1 / 3)))
     with torch.no_grad():
-        model.head.weight[1, 1] = math.nan
+        reader.model.head.weight[1, 1] = math.nan
     with pytest.raises(DivergedError):
-        prime(model, char_tokenizer("ab"), "a")
+        prime(reader, char_tokenizer("ab"), "a")
 
 
 def test_giving_up_in_the_middle_of_a_prompt(markov, char_tokenizer):
@@ -148,15 +149,15 @@ def test_giving_up_in_the_middle_of_a_prompt(markov, char_tokenizer):
     def progress(done, total):
         raise GivenUp
 
-    model = markov(torch.full((3, 3), 1 / 3))
-    model.train()
+    reader = TorchReader(markov(torch.full((3, 3), 1 / 3)))
+    reader.model.train()
     with pytest.raises(GivenUp):
-        prime(model, char_tokenizer("ab"), "ab" * 1000, progress=progress)
-    assert model.training
+        prime(reader, char_tokenizer("ab"), "ab" * 1000, progress=progress)
+    assert reader.model.training
 
 
 def test_entropy_where_tokens_are_impossible():
-    [(surprise, entropy)] = measure(torch.tensor([[0.0, 0.0, -math.inf]]), torch.tensor([0]))
+    [(surprise, entropy)] = measure(np.array([[0.0, 0.0, -math.inf]]), np.array([0]))
     assert surprise == pytest.approx(math.log(2))
     assert entropy == pytest.approx(math.log(2))
 
@@ -165,9 +166,9 @@ def test_entropy_where_tokens_are_impossible():
 
 
 def test_greedy_spells_what_the_model_knows(spelling, byte_tokenizer):
-    model = spelling("hεlo wørd")
-    primed = prime(model, byte_tokenizer, "h")
-    generation = generate(model, byte_tokenizer, primed, SamplingConfig(greedy=True, length=10))
+    reader = TorchReader(spelling("hεlo wørd"))
+    primed = prime(reader, byte_tokenizer, "h")
+    generation = generate(reader, byte_tokenizer, primed, SamplingConfig(greedy=True, length=10))
     pieces = list(generation)
     assert text_of(pieces) == "εlo wørd"
     # one piece for each byte; the first of two bytes is no text yet
@@ -177,22 +178,25 @@ def test_greedy_spells_what_the_model_knows(spelling, byte_tokenizer):
 
 @pytest.mark.parametrize("length", range(0, 10))
 def test_no_half_characters_wherever_it_ends_and_goes_on(spelling, byte_tokenizer, length):
-    model = spelling("ab漢e字d")
+    reader = TorchReader(spelling("ab漢e字d"))
     first = generate(
-        model, byte_tokenizer, prime(model, byte_tokenizer, "a"), SamplingConfig(temperature=0, length=length)
+        reader,
+        byte_tokenizer,
+        prime(reader, byte_tokenizer, "a"),
+        SamplingConfig(temperature=0, length=length),
     )
     start = text_of(first)
-    second = generate(model, byte_tokenizer, first.primed, SamplingConfig(temperature=0, length=9 - length))
+    second = generate(reader, byte_tokenizer, first.primed, SamplingConfig(temperature=0, length=9 - length))
     assert "\ufffd" not in start
     assert start + text_of(second) == "b漢e字d"
 
 
 def test_pieces_carry_the_models_own_surprise(markov, char_tokenizer):
     tokenizer = char_tokenizer("aab")
-    model = markov([[1 / 3, 1 / 3, 1 / 3], [0.25, 0.25, 0.5], [0.125, 0.75, 0.125]])
+    reader = TorchReader(markov([[1 / 3, 1 / 3, 1 / 3], [0.25, 0.25, 0.5], [0.125, 0.75, 0.125]]))
     # whatever the rules: surprise and entropy are those of the model at temperature 1, unknown token included
     config = SamplingConfig(temperature=0.01, top_k=1, seed=3, length=2)
-    pieces = list(generate(model, tokenizer, prime(model, tokenizer, "a"), config))
+    pieces = list(generate(reader, tokenizer, prime(reader, tokenizer, "a"), config))
     assert [piece.text for piece in pieces] == ["b", "a"]
     assert [piece.surprise for piece in pieces] == pytest.approx([-math.log(0.5), -math.log(0.75)], rel=1e-5)
     assert pieces[0].entropy == pytest.approx(1.5 * math.log(2), rel=1e-5)
@@ -200,18 +204,18 @@ def test_pieces_carry_the_models_own_surprise(markov, char_tokenizer):
 
 def test_the_unknown_token_is_never_drawn(markov, char_tokenizer):
     tokenizer = char_tokenizer("ab")
-    model = markov([[0.98, 0.01, 0.01]] * 3)
+    reader = TorchReader(markov([[0.98, 0.01, 0.01]] * 3))
     for config in (SamplingConfig(seed=1, temperature=1, length=200), SamplingConfig(greedy=True, length=5)):
-        drawn = {piece.token for piece in generate(model, tokenizer, prime(model, tokenizer, "a"), config)}
+        drawn = {piece.token for piece in generate(reader, tokenizer, prime(reader, tokenizer, "a"), config)}
         assert drawn <= {1, 2}
 
 
 def test_drawn_pairs_follow_the_model(markov, char_tokenizer):
     """8,000 tokens from a known chain: each transition within five standard deviations of its probability."""
     tokenizer = char_tokenizer("aab")
-    model = markov([[1 / 3, 1 / 3, 1 / 3], [1e-9, 0.3, 0.7], [1e-9, 0.8, 0.2]])
+    reader = TorchReader(markov([[1 / 3, 1 / 3, 1 / 3], [1e-9, 0.3, 0.7], [1e-9, 0.8, 0.2]]))
     config = SamplingConfig(temperature=1, seed=11, length=8_000)
-    text = "a" + text_of(generate(model, tokenizer, prime(model, tokenizer, "a"), config))
+    text = "a" + text_of(generate(reader, tokenizer, prime(reader, tokenizer, "a"), config))
     for pair, probability in {"aa": 0.3, "ab": 0.7, "ba": 0.8, "bb": 0.2}.items():
         of = sum(text[i] == pair[0] for i in range(8_000))
         count = sum(text[i : i + 2] == pair for i in range(8_000))
@@ -220,11 +224,11 @@ def test_drawn_pairs_follow_the_model(markov, char_tokenizer):
 
 def test_a_seed_fixes_the_text_and_none_draws_one(char_tokenizer):
     tokenizer = char_tokenizer("abcdefgh")
-    model = lstm(tokenizer)
-    primed = prime(model, tokenizer, "a")
+    reader = TorchReader(lstm(tokenizer))
+    primed = prime(reader, tokenizer, "a")
 
     def run(seed):
-        generation = generate(model, tokenizer, primed, SamplingConfig(seed=seed, length=60, temperature=1))
+        generation = generate(reader, tokenizer, primed, SamplingConfig(seed=seed, length=60, temperature=1))
         return text_of(generation), generation.seed
 
     assert run(5) == run(5)
@@ -235,54 +239,62 @@ def test_a_seed_fixes_the_text_and_none_draws_one(char_tokenizer):
 
 def test_continuing_equals_going_on(char_tokenizer):
     tokenizer = char_tokenizer("abcdefgh")
-    model = lstm(tokenizer)
-    primed = prime(model, tokenizer, "a")
-    whole = list(generate(model, tokenizer, primed, SamplingConfig(greedy=True, length=20)))
-    first = generate(model, tokenizer, primed, SamplingConfig(greedy=True, length=8))
+    reader = TorchReader(lstm(tokenizer))
+    primed = prime(reader, tokenizer, "a")
+    whole = list(generate(reader, tokenizer, primed, SamplingConfig(greedy=True, length=20)))
+    first = generate(reader, tokenizer, primed, SamplingConfig(greedy=True, length=8))
     start = list(first)
-    rest = list(generate(model, tokenizer, first.primed, SamplingConfig(greedy=True, length=12)))
+    rest = list(generate(reader, tokenizer, first.primed, SamplingConfig(greedy=True, length=12)))
     assert start + rest == whole
     # the snapshot that was started from is unharmed: a branch from it is the same again
-    assert list(generate(model, tokenizer, primed, SamplingConfig(greedy=True, length=20))) == whole
+    assert list(generate(reader, tokenizer, primed, SamplingConfig(greedy=True, length=20))) == whole
 
 
 def test_generated_text_read_as_a_prompt_gives_the_same_state(char_tokenizer):
     tokenizer = char_tokenizer("abcdefgh")
-    model = lstm(tokenizer, num_layers=2)
-    generation = generate(model, tokenizer, prime(model, tokenizer, "ab"), SamplingConfig(seed=1, length=30))
+    reader = TorchReader(lstm(tokenizer, num_layers=2))
+    generation = generate(
+        reader,
+        tokenizer,
+        prime(reader, tokenizer, "ab"),
+        SamplingConfig(seed=1, length=30),
+    )
     text = text_of(generation)
-    torch.testing.assert_close(prime(model, tokenizer, "ab" + text).logits, generation.primed.logits)
+    torch.testing.assert_close(prime(reader, tokenizer, "ab" + text).logits, generation.primed.logits)
 
 
 def test_stop_text_across_pieces_is_cut_and_read(spelling, byte_tokenizer):
-    model = spelling("abcdefgh")
-    primed = prime(model, byte_tokenizer, "a")
+    reader = TorchReader(spelling("abcdefgh"))
+    primed = prime(reader, byte_tokenizer, "a")
     generation = generate(
-        model, byte_tokenizer, primed, SamplingConfig(greedy=True, length=20, stop=("ef", "zz"))
+        reader, byte_tokenizer, primed, SamplingConfig(greedy=True, length=20, stop=("ef", "zz"))
     )
     assert text_of(generation) == "bcd"
     assert (generation.reason, generation.tokens) == ("stop", 5)
-    rest = generate(model, byte_tokenizer, generation.primed, SamplingConfig(greedy=True, length=2))
+    rest = generate(reader, byte_tokenizer, generation.primed, SamplingConfig(greedy=True, length=2))
     assert text_of(rest) == "gh"
 
 
 def test_what_only_begins_a_stop_text_is_given_after_all(spelling, byte_tokenizer):
-    model = spelling("abcdefgh")
-    primed = prime(model, byte_tokenizer, "a")
+    reader = TorchReader(spelling("abcdefgh"))
+    primed = prime(reader, byte_tokenizer, "a")
     for length in range(8):
         generation = generate(
-            model, byte_tokenizer, primed, SamplingConfig(greedy=True, length=length, stop=("cdx", "gh!"))
+            reader,
+            byte_tokenizer,
+            primed,
+            SamplingConfig(greedy=True, length=length, stop=("cdx", "gh!")),
         )
         assert text_of(generation) == "bcdefgh"[:length]
         assert generation.reason == "length"
 
 
 def test_cancelling_gives_what_was_held_back(spelling, byte_tokenizer):
-    model = spelling("abcdefgh")
+    reader = TorchReader(spelling("abcdefgh"))
     generation = generate(
-        model,
+        reader,
         byte_tokenizer,
-        prime(model, byte_tokenizer, "a"),
+        prime(reader, byte_tokenizer, "a"),
         SamplingConfig(greedy=True, length=20, stop=("cdefz",)),
     )
     pieces = iter(generation)
@@ -291,7 +303,7 @@ def test_cancelling_gives_what_was_held_back(spelling, byte_tokenizer):
     assert text_of(pieces) == ""
     assert (generation.reason, generation.tokens) == ("cancelled", 1)
     assert (
-        text_of(generate(model, byte_tokenizer, generation.primed, SamplingConfig(greedy=True, length=2)))
+        text_of(generate(reader, byte_tokenizer, generation.primed, SamplingConfig(greedy=True, length=2)))
         == "cd"
     )
 
@@ -371,23 +383,30 @@ def test_sampling_beside_training_holds_a_plugin_that_draws_noise(markov, char_t
 
 def test_streaming_does_not_leak_inference_mode_and_closing_restores_the_mode(char_tokenizer):
     tokenizer = char_tokenizer("abcdefgh")
-    model = lstm(tokenizer).train()
+    reader = TorchReader(lstm(tokenizer).train())
     before = torch.random.get_rng_state()
-    pieces = iter(generate(model, tokenizer, prime(model, tokenizer, "a"), SamplingConfig(length=100)))
+    pieces = iter(
+        generate(
+            reader,
+            tokenizer,
+            prime(reader, tokenizer, "a"),
+            SamplingConfig(length=100),
+        )
+    )
     next(pieces)
     assert not torch.is_inference_mode_enabled()
     pieces.close()
-    assert model.training
+    assert reader.model.training
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_next_tokens_are_the_models_distribution(markov, char_tokenizer):
     tokenizer = char_tokenizer("aab")
-    model = markov([[1 / 3, 1 / 3, 1 / 3], [0.2, 0.3, 0.5], [0.125, 0.75, 0.125]])
-    found = next_tokens(prime(model, tokenizer, "a").logits, tokenizer, top=2)
+    reader = TorchReader(markov([[1 / 3, 1 / 3, 1 / 3], [0.2, 0.3, 0.5], [0.125, 0.75, 0.125]]))
+    found = next_tokens(prime(reader, tokenizer, "a").logits, tokenizer, top=2)
     assert [(token, text) for token, text, _ in found] == [(2, "b"), (1, "a")]
     assert [probability for *_, probability in found] == pytest.approx([0.5, 0.3], rel=1e-5)
-    assert len(next_tokens(torch.zeros(3), tokenizer)) == 3
+    assert len(next_tokens(np.zeros(3), tokenizer)) == 3
 
 
 def test_words(markov):

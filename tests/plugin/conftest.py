@@ -6,7 +6,11 @@ import textwrap
 
 import pytest
 
-KINDS = {"architecture": "rnn_tui.architectures", "tokenizer": "rnn_tui.tokenizers"}
+KINDS = {
+    "architecture": "rnn_tui.architectures",
+    "tokenizer": "rnn_tui.tokenizers",
+    "numpy_step": "rnn_tui.numpy_steps",
+}
 
 TOKENIZER = """
     from dataclasses import dataclass

@@ -11,6 +11,7 @@ from rnn_tui.plugin.registry import find_plugin, list_plugins, load_plugin, plug
 OURS = {
     "architecture": ["gru", "lstm", "nn-gru", "nn-lstm", "nn-rnn", "rnn"],
     "tokenizer": ["byte", "char", "word"],
+    "numpy-step": ["gru", "lstm", "nn-gru", "nn-lstm", "nn-rnn", "rnn"],
 }
 
 
@@ -149,7 +150,7 @@ def test_what_is_imported():
     code = """
 import sys
 from rnn_tui.plugin import registry, options, describe
-assert len(registry.list_plugins()) == 9
+assert len(registry.list_plugins()) == 15
 print([m for m in ("torch", "numpy", "click", "textual", "rnn_tui_text") if m in sys.modules])
 for name in ("char", "word", "byte"):
     cls = registry.load_plugin("tokenizer", name)
@@ -158,3 +159,28 @@ print([m for m in ("torch", "click", "textual") if m in sys.modules])
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n[]\n"
+
+
+NUMPY_STEP = """
+    import numpy as np
+    from rnn_tui.plugin import NumpyStep
+
+    class Good(NumpyStep):
+        def __init__(self, weights, options):
+            self.w = weights["w"]
+
+        def initial_state(self, batch_size):
+            return np.zeros((batch_size, 1))
+
+        def step(self, x, state):
+            return x @ self.w, state + 1
+"""
+
+
+def test_a_third_party_step_in_numpy(installed):
+    installed("step-dist", NUMPY_STEP, numpy_step="mgu")
+    assert "mgu" in _names("numpy-step")
+    assert load_plugin("numpy-step", "mgu").__name__ == "Good"
+    installed("bad-dist", "class Good: pass", numpy_step="ungated")
+    with pytest.raises(PluginError, match="is no subclass of NumpyStep"):
+        load_plugin("numpy-step", "ungated")

@@ -1,0 +1,80 @@
+"""How a continuation is drawn, as settings. Free of torch and of NumPy, so that help and forms can be made of them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from rnn_tui.errors import UsageError, nearest
+
+Backend = Literal["torch", "numpy"]
+"""What computes a trained model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How a continuation is drawn. Values out of bounds raise UsageError, naming the setting."""
+
+    temperature: Annotated[
+        float, Meta(ge=0, le=100, description="Divides the logits: below 1 safer, above 1 wilder; 0: greedy.")
+    ] = 0.8
+    top_k: Annotated[int, Meta(ge=0, le=2**31, description="Only the k most probable tokens; 0: all.")] = 0
+    top_p: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Only the fewest most probable tokens that reach this probability; 1: all.",
+        ),
+    ] = 1.0
+    min_p: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Only tokens at least this share as probable as the best one; 0: all."),
+    ] = 0.0
+    greedy: Annotated[bool, Meta(description="Always the most probable token.")] = False
+    seed: (
+        Annotated[int, Meta(ge=0, lt=2**62, description="Fixes the draws; none: different each time.")] | None
+    ) = None
+    length: Annotated[int, Meta(ge=0, le=10_000_000, description="Tokens to draw.")] = 200
+    stop: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        Meta(max_length=64, description="Texts that end the continuation; they are not part of it."),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        for name, kind in _kinds().items():
+            _check(name, getattr(self, name), kind)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether no noise is drawn."""
+        return self.greedy or self.temperature == 0
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(SamplingConfig, include_extras=True)
+
+
+def _check(name: str, value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"sampling setting {name}: {error}, not {value!r}") from None
+
+
+def sampling_config(items: Mapping[str, Any], base: SamplingConfig | None = None) -> SamplingConfig:
+    """Return `base` with `items` over it.
+
+    Raises:
+        UsageError: for an unknown name (with the nearest one) or a value out of bounds.
+    """
+    kinds = _kinds()
+    for name in items:
+        if name not in kinds:
+            raise UsageError(f"there is no sampling setting {name!r}{nearest(name, kinds)}")
+    values = {name: _check(name, value, kinds[name]) for name, value in items.items()}
+    return SamplingConfig(**(asdict(base or SamplingConfig()) | values))
