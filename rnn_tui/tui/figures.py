@@ -84,16 +84,9 @@ Cell = tuple[str, str, str, str, str]
 
 
 def _cells(history: History, spark: int, *, ascii: bool) -> list[Cell]:
-    """Return the twelve figures in reading order of the wide form."""
+    """Return the twelve figures in reading order of the wide form; the task names the fourth to the sixth."""
     train = history.loss.last
     held_out = history.validation.last
-    judged = held_out if held_out is not None else train
-    # exp(710) is past the largest float
-    perplexity = math.exp(judged) if judged is not None and judged < 700 else judged
-    bits = history.number("bpc", history.check)
-    if bits is None:
-        bits = history.per_character(judged)
-    byte_bits = history.number("bpb", history.check)
     clipped = history.number("clipped", history.point)
     norm = history.tracks["grad_norm"]
     best_step, best = history.best or (None, None)
@@ -104,13 +97,16 @@ def _cells(history: History, spark: int, *, ascii: bool) -> list[Cell]:
     at = f"at {f.count(best_step)}" if best_step else ""
     lr, speed = history.tracks["lr"], history.tracks["tokens_per_second"]
     share = "-" if clipped is None or not math.isfinite(clipped) else f"{100 * clipped:.0f} %"
+    measures: list[Cell] = [
+        (f.one_line(name, 10), f.loss(value), value_style(value), "", "muted")
+        for name, value in history.measures()[:3]
+    ]
     return [
         ("train", f.loss(train), value_style(train, "first"), "", "muted"),
         ("validation", f.loss(held_out), value_style(held_out, "second"), "", "muted"),
         ("best", f.loss(best), "good" if best is not None else "plain", at, "muted"),
-        ("perplexity", f.loss(perplexity), value_style(perplexity), "", "muted"),
-        ("bpc", f.loss(bits), value_style(bits), "", "muted"),
-        ("bpb", f.loss(byte_bits), value_style(byte_bits), "", "muted"),
+        *measures,
+        *[("", "", "plain", "", "muted")] * (3 - len(measures)),
         ("lr", f.rate(lr.last), "plain", bars(lr), "third"),
         ("grad norm", f.loss(norm.last), value_style(norm.last), bars(norm), "fourth"),
         ("tokens/s", f.short(speed.last), "plain", bars(speed), "fifth"),
@@ -138,37 +134,90 @@ def figures_flat(history: History, width: int, *, ascii: bool = False) -> list[L
 
 
 def figures_tall(history: History, width: int, *, bars: bool = True, ascii: bool = False) -> list[Line]:
-    """Return one figure a row, with baselines, for the side column of wide screens."""
+    """Return one figure a row, with baselines and the final evaluation, for the side column of wide screens."""
     cells = _cells(history, max(0, width - 26) if bars else 0, ascii=ascii)
     lines: list[Line] = []
     for index, (label, value, style, more, more_style) in enumerate(cells):
         if index in (3, 6, 9):
             lines.append(())
-        lines.append(((f"{label:<12}", "muted"), (f"{value:>10}", style), (f"  {more}", more_style)))
-    known = history.baselines()
-    if known:
-        lines.append(())
-        lines += [
-            ((f"{name:<12}", "muted"), (f"{value:>10.3f}", "plain"), ("  baseline", "muted"))
-            for name, value in known
-        ]
+        if label:
+            lines.append(((f"{label:<12}", "muted"), (f"{value:>10}", style), (f"  {more}", more_style)))
+    rows = [(name, value, "baseline") for name, value in history.baselines()]
+    lines += _block(rows)
+    lines += _block(evaluation(history))
     engine = history.start.get("engine_reason")
     if engine:
-        lines.append((("engine      ", "muted"), (f.one_line(engine, 200), "muted")))
+        lines += [(), (("engine      ", "muted"), (f.one_line(engine, 200), "muted"))]
     return lines
+
+
+def _block(rows: list[tuple[str, float, str]]) -> list[Line]:
+    lines: list[Line] = [
+        (
+            (f"{f.one_line(name, 11):<12}", "muted"),
+            (f"{f.loss(value):>10}", value_style(value)),
+            (f"  {what}", "muted"),
+        )
+        for name, value, what in rows
+    ]
+    return [(), *lines] if lines else []
+
+
+def evaluation(history: History) -> list[tuple[str, float, str]]:
+    """Return name, loss and meaning of what was measured of a run that is complete."""
+
+    def found(name: str) -> float | None:
+        part = history.evaluation.get(name)
+        return (
+            history.number("loss", part)
+            if isinstance(part, dict)
+            else history.number(name, history.evaluation)
+        )
+
+    window = history.number("window", history.evaluation)
+    told = {
+        "warm": f"{f.one_line(history.evaluation.get('split', ''), 10)}, carried",
+        "cold": f"fresh windows of {f.count(window)}",
+        "train_loss": "training, carried",
+        "gap": "warm above train",
+    }
+    values = [(name.removesuffix("_loss"), found(name), what) for name, what in told.items()]
+    return [(name, value, what) for name, value, what in values if value is not None]
+
+
+def memorised(history: History) -> Line | None:
+    """Return the row that says that the model knows its training text by heart; None where it does not."""
+    bits, share = history.memorised()
+    if bits is None and share is None:
+        return None
+    told = []
+    if bits is not None:
+        told.append(f"{bits:.2f} bits per character in training")
+    if share is not None:
+        told.append(f"{100 * share:.0f} % of a sample copied")
+    return ((f"memorised: {', '.join(told)}", "warn"),)
 
 
 _NOTE_STYLES = {"warning": "warn", "error": "bad", "end": "strong", "command": "accent"}
 
 
-def notes(history: History, view: "RunView", rows: int, *, bad_lines: int = 0) -> list[Line]:
-    """Return the newest notes, oldest first, and last what is wrong with the run now; at most `rows`."""
+def notes(
+    history: History, view: "RunView", rows: int, *, bad_lines: int = 0, final: bool = False
+) -> list[Line]:
+    """Return the newest notes, oldest first, and last what is wrong with the run now; at most `rows`.
+
+    With `final` the evaluation of a run that is complete is among them.
+    """
     lines: list[Line] = [
         ((f"{f.count(note.step):>9}  ", "muted"), (note.text, _NOTE_STYLES.get(note.kind, "muted")))
         for note in history.notes
     ]
     if bad_lines:
         lines.append(((f"{bad_lines} damaged lines in events.jsonl were left out", "warn"),))
+    figures = evaluation(history) if final else []
+    if figures:
+        told = ", ".join(f"{name} {f.loss(value)}" for name, value, _ in figures)
+        lines.append((("evaluation ", "muted"), (f"{told} {f.one_line(history.unit, 40)}", "plain")))
     if view.state in ("crashed", "stalled", "damaged") and view.message:
         lines.append(((f.one_line(view.message, 300), "bad"),))
     return lines[-rows:] if rows > 0 else []

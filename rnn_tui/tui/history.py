@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rnn_tui.safetext import safe_text
+from rnn_tui.tui.looks import Forecast, Sample, Transcription, newest, read_look
 
 if TYPE_CHECKING:
     from rnn_tui.runs.events import Event
 
-_SAMPLES = 20
+_LOOKS = 40
 _NOTES = 200
 
 
@@ -58,16 +59,6 @@ class Note:
     """Safe to show."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A sample the worker took; texts as they came, not yet safe."""
-
-    step: int
-    prompt: str
-    text: str
-    temperature: float
-
-
 class History:
     """The run so far.
 
@@ -86,7 +77,11 @@ class History:
         self.end: dict[str, Any] = {}
         self.step = 0
         self.best: tuple[int, float] | None = None
-        self.samples: deque[Sample] = deque(maxlen=_SAMPLES)
+        self.samples: deque[Sample | Transcription] = deque(maxlen=_LOOKS)
+        self.forecast: Forecast | None = None
+        """The newest, of a run on a series."""
+        self.evaluation: dict[str, Any] = {}
+        """What was measured of the model when the run was complete."""
         self.notes: deque[Note] = deque(maxlen=_NOTES)
         self.checkpoint: int | None = None
         self.events = 0
@@ -116,15 +111,14 @@ class History:
                     self.validation.add(step, value)
                     if math.isfinite(value) and (self.best is None or value < self.best[1]):
                         self.best = (step, value)
-                case "sample":
-                    self.samples.append(
-                        Sample(
-                            step,
-                            str(data.get("prompt", "")),
-                            str(data.get("text", "")),
-                            number(data.get("temperature")),
-                        )
-                    )
+                case "sample" | "transcription" | "forecast":
+                    match read_look(event):
+                        case Forecast() as forecast:
+                            self.forecast = forecast
+                        case Sample() | Transcription() as sample:
+                            self.samples.append(sample)
+                case "evaluation":
+                    self.evaluation = data
                 case "start" | "resume":
                     # Attempts are followed from their start: what an earlier one wrote beyond it is computed anew.
                     from_step = number(data.get("from_step", step)) if event.kind == "resume" else -1
@@ -161,6 +155,9 @@ class History:
         self.best = (int(lowest[1]), lowest[0]) if lowest else None
         while self.samples and self.samples[-1].step > step:
             self.samples.pop()
+        if self.forecast is not None and self.forecast.step > step:
+            self.forecast = None
+        self.evaluation = {}
 
     # -- figures --------------------------------------------------------------------------------------------------
 
@@ -191,12 +188,66 @@ class History:
             return min(1.0, elapsed / (60 * minutes))
         return None
 
+    @property
+    def unit(self) -> str:
+        """What the losses are in, as the task names it; as it came, not yet safe."""
+        return str(self.start.get("unit") or "")
+
+    @property
+    def in_tokens(self) -> bool:
+        """Whether a loss is in nats per token of a text, so that perplexity and bits mean something."""
+        return self.unit.startswith("nats per token")
+
     def baselines(self) -> list[tuple[str, float]]:
-        """Return name and value, in nats per token, of what the run is measured against."""
-        pairs = ((name, self.number(name, self.start)) for name in ("uniform", "unigram", "trigram"))
-        return [(name, value) for name, value in pairs if value is not None and math.isfinite(value)]
+        """Return name and loss of the simple models that the run is measured against; names not yet safe."""
+        from rnn_tui.runs.events import number
+
+        known = self.start.get("baselines")
+        pairs = (
+            [(str(name), number(value)) for name, value in known.items()] if isinstance(known, dict) else []
+        )
+        return [(name, value) for name, value in pairs if math.isfinite(value)]
+
+    def measures(self) -> list[tuple[str, float | None]]:
+        """Return the figures that the task makes of the validation split, or None for those not known; not yet safe.
+
+        Without a validation split, those that follow from the loss of training.
+        """
+        named = self.start.get("measures")
+        found = (
+            [(str(name), self.number(str(name), self.check)) for name in named]
+            if isinstance(named, list)
+            else []
+        )
+        if self.check or not self.in_tokens:
+            return found
+        derived = {"perplexity": self.perplexity(self.loss.last), "bpc": self.per_character(self.loss.last)}
+        return [(name, derived.get(name)) for name, _ in found]
+
+    def perplexity(self, nats: float | None) -> float | None:
+        """Return the perplexity for a loss in nats per token."""
+        from rnn_tui.tasks.metrics import perplexity
+
+        return None if nats is None else perplexity(nats)
 
     def per_character(self, nats: float | None) -> float | None:
         """Return bits per character for a loss in nats per token."""
         ratio = self.number("chars_per_token", self.start)
         return None if nats is None or not ratio else nats / math.log(2) / ratio
+
+    def memorised(self) -> tuple[float | None, float | None]:
+        """Return what says that the model knows its training text by heart.
+
+        That is the loss of training in bits per character, and the largest share of a newest sample that stands in long
+        copies; each None where it does not say so.
+        """
+        from rnn_tui.corpus.copied import knows_by_heart
+
+        bits = self.per_character(self.loss.last) if self.in_tokens else None
+        known = bits is not None and knows_by_heart(bits, self.per_character(self.validation.last))
+        shares = [
+            look.copied.share
+            for look in (newest(self.samples) if self.samples else ())
+            if isinstance(look, Sample) and look.copied is not None and look.copied.memorised
+        ]
+        return bits if known else None, max(shares, default=None)

@@ -21,7 +21,8 @@ START: dict[str, Any] = {
     "parameters": 356_000, "vocab_size": 65, "tokenizer": "char", "arch": "lstm", "corpus": "stdlib",
     "tokens_train": 900_000, "tokens_validation": 100_000, "characters_train": 900_000, "steps_per_epoch": 440,
     "total_steps": 2000, "minutes": 0, "log_every": 5, "validate_every": 100, "chars_per_token": 1.0,
-    "bytes_per_token": 1.0, "uniform": math.log(65), "unigram": 3.2, "trigram": 2.3, "torch": "2", "exactness": "",
+    "bytes_per_token": 1.0, "task": "next-token", "unit": "nats per token", "measures": ["perplexity", "bpc", "bpb"],
+    "baselines": {"uniform": math.log(65), "unigram": 3.2, "trigram": 2.3}, "torch": "2", "exactness": "",
 }  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 The model's path says how: `crash` dies in the middle of a completion, `hang` never answers, `junk` prints other
 things between its messages, `hostile` completes with escape sequences, `refuse` cannot be loaded, `long` sends
-a line beyond every limit, `slow` streams until cancelled.
+a line beyond every limit, `slow` streams until cancelled, `copied` says that characters 2 to 9 are copied,
+`labels` answers with the prompt in capitals.
 """
 
 import json
@@ -16,7 +17,11 @@ HOSTILE = [
     *("\x1b]52;c;aGVsbG8=\x1b\\", "\x1b[2J", "\x9b1m", "\u202eabc", "[/]", "[@click=app.quit]x[/]"),
     *("a" + "\u0301" * 500, "x" * 1_000_000),
 ]
-MODES = ("crash", "hang", "junk", "hostile", "refuse", "long", "slow")
+MODES = ("crash", "hang", "junk", "hostile", "refuse", "long", "slow", "copied", "labels")
+COPIED = {
+    "novel": 0.25, "n": 3, "held_out": 0.5, "longest": 7, "at": 2, "mark": 6, "spans": [[2, 9]], "chars": 15,
+    "compared": 1.0, "memorised": False,
+}  # fmt: skip
 cancelled: set[int] = set()
 states = 0
 
@@ -39,6 +44,19 @@ def generate(request: dict, mode: str) -> None:
         pieces=[{"text": c, "surprise": 1.5} for c in request["prompt"]],
         unknown=[c for c in dict.fromkeys(request["prompt"]) if c > "\x7f"],
     )
+    if mode == "labels":
+        pieces = [{"text": c.upper(), "token": 1, "surprise": 0.1} for c in request["prompt"]]
+        say(id=number, event="pieces", pieces=pieces)
+        say(
+            id=number,
+            event="done",
+            state=None,
+            reason="transcribed",
+            tokens=len(pieces),
+            seconds=0.1,
+            next=[],
+        )
+        return
     if mode == "crash":
         say(
             id=number,
@@ -72,6 +90,8 @@ def generate(request: dict, mode: str) -> None:
         tokens=made,
         seconds=0.1,
         next=[[1, "e", 0.5], [2, " ", 0.25], [3, "\n", 0.125]],
+        copied=COPIED if mode == "copied" else None,
+        not_compared="" if mode == "copied" else "there is no corpus here",
     )
 
 
@@ -110,6 +130,7 @@ def main() -> None:
                 say(
                     id=request["id"],
                     event="loaded",
+                    task="aligned" if mode == "labels" else "next-token",
                     arch="lstm",
                     tokenizer="char",
                     vocab_size=65,

@@ -115,9 +115,27 @@ async def test_marked_runs_are_compared(
         await until(pilot, lambda: "one" in screen_text(app) and "two" in screen_text(app))
         await pilot.press("m", "down", "m")
         await until(pilot, lambda: "model.arch" in screen_text(app))
-        assert "validation loss  ━ 1  ━ 2" in screen_text(app)
+        assert "validation loss, nats per token  ━ 1  ━ 2" in screen_text(app)
         await pilot.press("m", "up", "m")
         await until(pilot, lambda: "model.arch" not in screen_text(app))
+
+
+async def test_losses_of_another_kind_are_not_overlaid(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    for name, unit in (("one", "nats per token"), ("two", "squared error")):
+        run = make_run(name, {"task": {"name": "series" if name == "two" else "next-token"}})
+        run.start(unit=unit)
+        run.train(5, 200)
+        run.status("finished", 200, best_loss=1.234)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: "series" in screen_text(app) and "next-token" in screen_text(app))
+        await pilot.press("m", "down", "m")
+        await until(pilot, lambda: "Not in the chart, because their losses" in screen_text(app))
+        assert "━ 1" in screen_text(app)
+        assert "━ 2" not in screen_text(app)
 
 
 async def test_a_damaged_run_is_listed_and_harms_nothing(

@@ -184,3 +184,26 @@ async def test_selected_text_is_copied_as_one_line() -> None:
         selected = app.screen.get_selected_text()
         assert selected is not None
         assert selected.startswith("llo wor")
+
+
+async def test_restyled_text_stays_in_view() -> None:
+    app = TailApp()
+    lines = [(f"line {number}\n", "generated", None) for number in range(40)]
+    async with app.run_test(size=(20, 5)) as pilot:
+        app.tail.write_all(lines)
+        app.tail.action_top()
+        app.tail.action_scroll_by(10)
+        await pilot.pause()
+        before = app.screen_rows()
+        assert before[0] == "line 10"
+        app.tail.restyle([("line 0\nline", "copied", None), (" 1\n", "generated", None), *lines[2:]])
+        assert app.screen_rows() == before
+        assert not app.tail.following
+        app.tail.action_top()
+        assert [s.text for s in app.tail.render_line(1) if s.style is not None and s.style.underline] == [
+            "line"
+        ]
+        app.tail.action_follow()
+        app.tail.restyle(lines)
+        assert app.tail.following
+        assert app.screen_rows()[-2:] == ["line 39", ""]

@@ -80,9 +80,9 @@ def test_a_dead_run_has_no_eta() -> None:
 
 def test_flat_figures_by_hand() -> None:
     found = history(
-        ("start", 0, {"chars_per_token": 1.0}),
+        ("start", 0, {"chars_per_token": 1.0, "measures": ["perplexity", "bpc", "bpb"]}),
         ("train", 10, {"loss": 2.0, "lr": 0.004, "grad_norm": 0.5, "tokens_per_second": 41_234.0}),
-        ("validation", 10, {"loss": math.log(8), "bpc": 3.0, "bpb": 3.0}),
+        ("validation", 10, {"loss": math.log(8), "perplexity": 8.0, "bpc": 3.0, "bpb": 3.0}),
     )
     lines = [text(line) for line in figures.figures_flat(found, 78)]
     assert lines[0].split()[:4] == ["train", "2.000", "perplexity", "8.000"]
@@ -94,6 +94,105 @@ def test_flat_figures_by_hand() -> None:
     assert all(cell_len(line) <= 78 for line in lines)
 
 
+def test_the_measures_are_those_of_the_task() -> None:
+    found = history(
+        ("start", 0, {"unit": "squared error", "measures": ["mse", "rm\x1bse"]}),
+        ("train", 10, {"loss": 2.0, "lr": 0.004}),
+        ("validation", 10, {"loss": 0.25, "mse": 0.04, "rm\x1bse": 0.2}),
+    )
+    lines = [text(line) for line in figures.figures_flat(found, 78)]
+    assert lines[0].split()[2:5] == ["mse", "0.040", "lr"]
+    assert lines[1].split()[2:4] == ["rm␛se", "0.200"]
+    assert "perplexity" not in "".join(lines)
+    tall = [text(line).split() for line in figures.figures_tall(found, 46)]
+    assert ["mse", "0.040"] in tall
+
+
+def test_without_validation_the_loss_of_training_gives_what_it_can() -> None:
+    start = {"unit": "nats per token", "measures": ["perplexity", "bpc", "bpb"], "chars_per_token": 1.0}
+    found = history(("start", 0, start), ("train", 1, {"loss": math.log(8)}))
+    assert found.measures() == [
+        ("perplexity", pytest.approx(8.0)),
+        ("bpc", pytest.approx(3.0)),
+        ("bpb", None),
+    ]
+    labels = history(
+        ("start", 0, {"unit": "nats per label", "measures": ["accuracy"]}), ("train", 1, {"loss": 1.0})
+    )
+    assert labels.measures() == [("accuracy", None)]
+
+
+def test_the_final_evaluation() -> None:
+    found = history(
+        ("start", 0, {"unit": "nats per token"}),
+        (
+            "evaluation",
+            9,
+            {
+                "split": "validation", "warm": {"loss": 1.5}, "cold": {"loss": 1.75}, "window": 64,
+                "train_loss": 1.25, "gap": 0.25,
+            },
+        ),
+        ("end", 9, {"reason": "finished"}),
+    )  # fmt: skip
+    tall = [text(line) for line in figures.figures_tall(found, 46)]
+    assert [line.split()[:2] for line in tall[-4:]] == [
+        ["warm", "1.500"], ["cold", "1.750"], ["train", "1.250"], ["gap", "0.250"],
+    ]  # fmt: skip
+    assert "fresh windows of 64" in tall[-3]
+    assert all(cell_len(line) <= 46 for line in tall)
+    finished = RunView("finished", None, False)
+    assert text(figures.notes(found, finished, 1, final=True)[0]) == (
+        "evaluation warm 1.500, cold 1.750, train 1.250, gap 0.250 nats per token"
+    )
+    assert "finished" in text(figures.notes(found, finished, 1)[0])
+
+
+def test_a_training_split_alone_has_no_gap() -> None:
+    found = history(
+        ("evaluation", 9, {"split": "train", "warm": {"loss": "inf"}, "cold": {"loss": 1}, "gap": None})
+    )
+    assert [(name, value) for name, value, _ in figures.evaluation(found)] == [
+        ("warm", math.inf),
+        ("cold", 1.0),
+    ]
+
+
+TEXT = {"unit": "nats per token", "chars_per_token": 1.0}
+RECITED = {
+    "novel": 0.0, "n": 8, "held_out": 0.5, "longest": 90, "at": 0, "mark": 24, "spans": [[0, 90]], "chars": 100,
+    "compared": 1.0,
+}  # fmt: skip
+
+
+def memorised(start: dict[str, Any], train: float, validation: float | None, **sample: Any) -> str:
+    events: list[tuple[str, int, dict[str, Any]]] = [("start", 0, start), ("train", 5, {"loss": train})]
+    events += [("validation", 5, {"loss": validation})] if validation is not None else []
+    events += [("sample", 5, sample)] if sample else []
+    line = figures.memorised(history(*events))
+    return text(line) if line else ""
+
+
+def test_a_run_that_has_memorised_says_so() -> None:
+    # 0.02 nats are 0.029 bits
+    assert memorised(TEXT, 0.02, 3.0) == "memorised: 0.03 bits per character in training"
+    assert memorised(TEXT, 0.02, None) == "memorised: 0.03 bits per character in training"
+    assert memorised(TEXT, 1.0, 1.2, text="x" * 100, **RECITED) == ("memorised: 90 % of a sample copied")
+    both = memorised(TEXT, 0.02, 3.0, text="x" * 100, **RECITED)
+    assert both == "memorised: 0.03 bits per character in training, 90 % of a sample copied"
+    line = figures.memorised(history(("start", 0, TEXT), ("train", 5, {"loss": 0.02})))
+    assert line is not None
+    assert line[0][1] == "warn"
+
+
+def test_others_have_not_memorised() -> None:
+    assert memorised(TEXT, 1.0, 1.2) == ""
+    assert memorised(TEXT, 0.02, 0.03) == ""  # an easy text
+    assert memorised({"unit": "squared error"}, 0.001, 0.5) == ""
+    assert memorised(TEXT | {"chars_per_token": 5.0}, 2.0, 6.0) == ""  # 0.58 bits per character
+    assert memorised(TEXT, 1.0, 1.2, text="x" * 100, **(RECITED | {"spans": [[0, 40]]})) == ""
+
+
 def test_nan_is_red() -> None:
     found = history(("train", 10, {"loss": "nan", "grad_norm": "inf"}))
     spans = [span for line in figures.figures_flat(found, 78) for span in line]
@@ -102,7 +201,8 @@ def test_nan_is_red() -> None:
 
 
 def test_tall_figures_name_the_baselines() -> None:
-    found = history(("start", 0, {"uniform": math.log(65), "trigram": 2.3}), ("train", 1, {"loss": 4.0}))
+    known = {"uniform": math.log(65), "trigram": 2.3, "unigram": "nan"}
+    found = history(("start", 0, {"baselines": known}), ("train", 1, {"loss": 4.0}))
     lines = [text(line) for line in figures.figures_tall(found, 46)]
     assert any(line.split()[:2] == ["uniform", "4.174"] for line in lines)
     assert not any("unigram" in line for line in lines)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Collapsible, Input
 
-from rnn_tui.plugin.options import check_items
+from rnn_tui.plugin.options import OptionInfo, check_items
 from rnn_tui.tui.app import RnnTuiApp
+from rnn_tui.tui.panes.fields import Field
+from rnn_tui.tui.panes.form_rows import declarations
 from rnn_tui.tui.panes.train import TrainPane
-from rnn_tui.tui.panes.train_form import TrainForm, declarations
+from rnn_tui.tui.panes.train_form import TrainForm
 
 pytestmark = pytest.mark.usefixtures("no_children")
 
@@ -38,6 +40,30 @@ def started(
     monkeypatch.setattr("rnn_tui.training.launch.start", start)
     monkeypatch.setattr("rnn_tui.training.launch.check_options", check)
     return found
+
+
+@pytest.fixture
+def all_plugins(no_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugins of the recipes."""
+    from rnn_tui.plugin.describe import describe_plugins
+
+    gru, lstm, _, char, byte = describe_plugins()
+    char = replace(char, options=(OptionInfo("max_vocabulary", "int", 0, ""),))
+    more = [
+        replace(gru, info=replace(gru.info, name=name), options=())
+        for name in ("nn-rnn", "nn-gru", "nn-lstm")
+    ]
+    monkeypatch.setattr(
+        "rnn_tui.plugin.describe.describe_plugins", lambda **_: [gru, lstm, *more, char, byte]
+    )
+
+
+@pytest.fixture
+def no_checks(started: list[Any], all_plugins: None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """As `started`, for corpora and plugins that are not here."""
+    monkeypatch.setattr("rnn_tui.training.launch.check_source", lambda source: None)
+    monkeypatch.setattr("rnn_tui.training.launch.check_options", lambda kind, name, items: dict(items))
+    return started
 
 
 async def open_form(pilot: Any, app: RnnTuiApp, until: Any) -> TrainForm:
@@ -187,6 +213,140 @@ async def test_settings_of_another_run_fill_the_form(runs_dir: Path, until: Any,
     assert config.model.options == {"reset": "after"}
     assert (config.model.num_layers, config.optim.warmup_steps) == (2, 7)
     assert (config.budget.steps, config.budget.minutes) == (40, 0)
+
+
+async def choose_recipe(pilot: Any, app: RnnTuiApp, until: Any, name: str) -> TrainForm:
+    form = await open_form(pilot, app, until)
+    recipe = form.field("run.recipe")
+    assert recipe is not None
+    recipe.set_value(name)
+    await until(pilot, lambda: str(form.field("run.name").value).startswith(name))  # type: ignore[union-attr]
+    await pilot.pause()
+    return form
+
+
+RECIPES = ["hello-ohlol", "sine-gru", "timemachine-gru-scratch", "fairytales-lstm"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+async def test_a_recipe_is_started_as_it_stands(
+    runs_dir: Path, until: Any, no_checks: list[Any], name: str
+) -> None:
+    """What starts is what `recipes run` would start: every setting, those without a row of their own too."""
+    from rnn_tui.recipes import load_recipe
+    from rnn_tui.training.config import resolve
+
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        form = await choose_recipe(pilot, app, until, name)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: bool(no_checks))
+        assert not [field.path for field in form.fields() if field.has_class("-wrong")]
+    run, config = no_checks[0]
+    assert run == f"{name}-1"
+    expected = resolve([load_recipe(name).layer]).config
+    given = {
+        k: v for k, v in expected.model.options.items() if (k, v) != ("reset", "before")
+    }  # that is the default
+    assert config == replace(expected, model=replace(expected.model, options=given))
+
+
+async def test_an_edited_field_overrides_the_recipe(
+    runs_dir: Path, until: Any, screen_text: Any, no_checks: list[Any]
+) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        form = await choose_recipe(pilot, app, until, "hello-ohlol")
+        assert "To reach: the guess becomes ohlol" in screen_text(app)
+        form.field("model.hidden_size").set_value("256")  # type: ignore[union-attr]
+        form.field("budget.epochs").set_value("0")  # type: ignore[union-attr]
+        form.field("budget.steps").set_value("5")  # type: ignore[union-attr]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: bool(no_checks))
+    config = no_checks[0][1]
+    assert config.model.hidden_size == 256  # the default, not the recipe's 8
+    assert (config.budget.steps, config.budget.epochs, config.budget.minutes) == (5, 0, 0)
+    assert config.model.embedding_size == 10  # which no row shows
+
+
+async def test_a_second_recipe_leaves_nothing_of_the_first(
+    runs_dir: Path, until: Any, no_checks: list[Any]
+) -> None:
+    from rnn_tui.recipes import load_recipe
+    from rnn_tui.training.config import resolve
+
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        form = await choose_recipe(pilot, app, until, "timemachine-gru-scratch")
+        form.query_one(Collapsible).collapsed = False
+        await until(pilot, lambda: form.field("corpus.normalise") is not None)
+        form.field("run.recipe").set_value("hello-ohlol")  # type: ignore[union-attr]
+        await until(pilot, lambda: form.field("run.name").value == "hello-ohlol-1")  # type: ignore[union-attr]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: bool(no_checks))
+    assert no_checks[0][1] == resolve([load_recipe("hello-ohlol").layer]).config
+
+
+async def test_the_name_of_a_recipe_is_numbered(
+    runs_dir: Path, until: Any, no_checks: list[Any], make_run: Callable[..., Any]
+) -> None:
+    make_run("sine-gru-1")
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        form = await choose_recipe(pilot, app, until, "sine-gru")
+        assert form.field("run.name").value == "sine-gru-2"  # type: ignore[union-attr]
+        tokenizer = form.field("tokenizer.name")
+        assert tokenizer is not None
+        assert not tokenizer.display  # numbers have no tokens
+        form.field("task.name").set_value("aligned")  # type: ignore[union-attr]
+        await until(pilot, lambda: tokenizer.display)
+
+
+async def test_a_recipe_whose_architecture_is_not_installed(
+    runs_dir: Path, until: Any, started: list[Any]
+) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        form = await choose_recipe(pilot, app, until, "hello-ohlol")  # wants nn-rnn
+        field = form.field("model.arch")
+        assert field is not None
+        await until(pilot, lambda: field.has_class("-wrong"))
+
+
+async def test_nothing_installed_is_said(
+    runs_dir: Path, until: Any, screen_text: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rnn_tui.plugin.describe.describe_plugins", lambda **_: [])
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("n")
+        await until(pilot, lambda: "no architecture is installed" in screen_text(app))
+        assert "no tokenizer is installed" in screen_text(app)
+        assert "lstm" not in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("type_", "typed", "value"),
+    [
+        ("int", "1, 4,16", [1, 4, 16]),
+        ("float", "0.1, 1e-3", [0.1, 0.001]),
+        ("float", "0.1, much", [0.1, "much"]),
+        ("str", '"def ", "a, b"', ["def ", "a, b"]),
+        ("str", "time traveller", ["time traveller"]),
+        ("str", "", []),
+    ],
+)
+async def test_rows_of_lists(runs_dir: Path, type_: str, typed: str, value: list[Any]) -> None:
+    row = Field("x", OptionInfo("many", type_, (), "", many=True))
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test() as pilot:
+        await app.mount(row)
+        row.query_one(Input).value = typed
+        await pilot.pause()
+        assert row.value == value
+        if "much" not in value:
+            row.set_value(value)
+            assert row.value == value
 
 
 async def test_escape_leaves_the_input_then_the_form(runs_dir: Path, until: Any) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from rnn_tui.runs.events import Event, EventReader, effective
 from rnn_tui.tui.history import History
+from rnn_tui.tui.looks import Transcription
 
 
 def event(kind: str, step: int, attempt: int = 1, **data: Any) -> Event:
@@ -40,6 +41,34 @@ def test_a_resume_drops_what_lay_beyond() -> None:
     assert history.best == (10, 1.5)
     assert not history.samples
     assert history.step == 15
+
+
+def test_a_resume_drops_a_forecast_and_an_evaluation_that_lay_beyond() -> None:
+    history = History()
+    shown = {"begin": 0, "every": 1, "truth": [1.0], "forecasts": {"1": [1.0]}}
+    history.add([event("forecast", 10, **shown), event("evaluation", 10, warm={"loss": 1.0})])
+    assert history.forecast is not None
+    assert history.evaluation
+    history.add([event("resume", 10, attempt=2, from_step=10)])
+    assert history.forecast is not None
+    assert not history.evaluation
+    history.add([event("resume", 5, attempt=3, from_step=5)])
+    assert history.forecast is None
+
+
+def test_transcriptions_stand_with_the_samples() -> None:
+    history = History()
+    history.add([event("transcription", 3, source="hello", text="ohlol")])
+    assert list(history.samples) == [Transcription(3, "hello", "ohlol")]
+
+
+def test_baselines_are_those_of_the_run() -> None:
+    history = History()
+    history.add([event("start", 0, baselines={"mean": 0.8, "persistence": "nan"})])
+    assert history.baselines() == [("mean", 0.8)]
+    for wrong in (None, 3, ["mean"]):
+        history.add([event("start", 0, baselines=wrong)])
+        assert history.baselines() == []
 
 
 def test_a_second_start_begins_from_nothing() -> None:
@@ -107,6 +136,8 @@ def test_a_malformed_event_does_no_harm() -> None:
             event("train", 1, loss={"a": 1}),
             event("resume", 1, from_step="x"),
             event("sample", 1),
+            event("forecast", 1, truth="x"),
+            event("transcription", 1),
             event("new", 2),
         ]
     )

@@ -1,6 +1,7 @@
 """The monitor on a run whose worker is the test."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,116 @@ async def test_hostile_text_is_shown_as_text(
         assert not {c for c in shown if ord(c) < 32 and c != "\n"}
         assert not set("\x7f\x9b\u202e") & set(shown)
         assert "[@click=app.quit]" in shown
+
+
+def series(make_run: MakeRun) -> Any:
+    run = make_run()
+    run.hold()
+    run.start(task="series", unit="squared error", measures=["mse", "rmse"], baselines={"persistence": 0.15})
+    run.events.write("train", 5, loss=0.2, lr=0.01)
+    run.events.write("validation", 5, loss=0.1, mse=0.05, rmse=0.22)
+    truth = [round(math.sin(t / 8), 2) for t in range(100)]
+    run.events.write(
+        "forecast", 5, columns=["x"], begin=600, every=4, truth=truth,
+        forecasts={"1": truth, "64": [None] * 10 + truth[10:]},
+        errors={"1": 0.0512, "64": 0.47}, persistence={"1": 0.08, "64": 0.31},
+    )  # fmt: skip
+    run.status("running", 5)
+    return run
+
+
+async def test_a_series_shows_its_forecast_in_turn_with_the_loss(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    series(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(
+            pilot, lambda: "loss, squared error" in screen_text(app) and "f Forecast" in screen_text(app)
+        )
+        shown = screen_text(app)
+        assert "persistence 0.15" in shown
+        assert "squared error   0.0512    0.47" in shown  # below the charts
+        assert "rmse         0.220" in shown
+        await pilot.press("f")
+        await until(pilot, lambda: "━ truth  ━ 1 ahead (0.051)  ━ 64 (0.47)" in screen_text(app))
+        axis = next(row for row in screen_text(app).splitlines() if row.rstrip().endswith("row"))
+        assert axis.split()[:2] == ["600", "700"]
+        chart = app.query_one("#forecast", Chart)
+        await until(pilot, lambda: chart.has_focus)
+        await pilot.press("plus")  # its keys act on it
+        assert chart._window is not None
+        await pilot.press("4", "2")
+        await until(pilot, lambda: chart.has_focus)  # also after another pane was shown
+        await pilot.press("f")
+        await until(pilot, lambda: "loss, squared error" in screen_text(app))
+        assert "━ truth" not in screen_text(app)
+
+
+async def test_a_wide_screen_has_room_for_both(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    series(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(140, 45)) as pilot:
+        await until(
+            pilot, lambda: "━ truth" in screen_text(app) and "loss, squared error" in screen_text(app)
+        )
+        chart = app.query_one("#forecast", Chart)
+        await pilot.press("f")
+        await until(pilot, lambda: chart.has_focus)
+        assert "loss, squared error" in screen_text(app)
+        await pilot.press("f")
+        await until(pilot, lambda: app.query_one("#loss", Chart).has_focus)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 45)])
+async def test_labels_are_shown_beside_their_source(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any, size: tuple[int, int]
+) -> None:
+    run = make_run()
+    run.hold()
+    run.start(task="aligned", unit="nats per label", measures=["accuracy", "exact"], baselines={})
+    run.events.write("train", 1, loss=1.5)
+    run.events.write("transcription", 1, source="hello", text="ooooo")
+    run.events.write("transcription", 2, source="hello", text="ohlol")
+    run.status("running", 2)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "hello → ohlol" in screen_text(app))
+        shown = screen_text(app)
+        assert "transcription at step 2" in shown
+        assert "step 1: hello → ooooo" in shown
+        assert "loss, nats per label" in shown
+        assert "accuracy" in shown
+        assert "f Forecast" not in shown
+
+
+async def test_what_has_memorised_is_told_on_top(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    run = live(make_run, 100)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "step 100 " in screen_text(app))
+        assert "memorised" not in screen_text(app)
+        run.events.write("train", 105, loss=0.01, lr=0.01)
+        await until(pilot, lambda: "memorised: 0.01 bits per character" in screen_text(app).splitlines()[3])
+
+
+async def test_the_footer_says_what_p_does(
+    make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any
+) -> None:
+    run = live(make_run)
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "p Pause" in screen_text(app))
+        run.status("paused", 300)
+        await until(pilot, lambda: "p Go on" in screen_text(app))
+        assert "p Pause" not in screen_text(app)
+        await pilot.press("p")
+        await pilot.pause(0.2)
+    assert [command.command for command in Inbox(run.folder).poll()] == ["resume"]
 
 
 async def test_a_run_is_found_again(make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any) -> None:

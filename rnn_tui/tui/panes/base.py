@@ -18,8 +18,8 @@ class Pane(Vertical, can_focus=True):
 
     Subclasses set `title`, `key`, and `BINDINGS` written with `rnn_tui.tui.keys.bind`: from these rows come dispatch,
     footer, palette and help. Bindings act while the pane or something inside has the focus; `default_focus` names what
-    gets it when the pane is shown (the pane itself if nothing is named). A pane with inputs binds escape to
-    `leave_input`.
+    gets it when the pane is shown: the first that is there (the pane itself if nothing is named). A pane with inputs
+    binds escape to `leave_input`.
     """
 
     title: ClassVar[str]
@@ -59,7 +59,7 @@ class Pane(Vertical, can_focus=True):
             return
         if self.default_focus:
             for widget in self.query(self.default_focus):
-                if widget.focusable:
+                if widget.focusable and widget.display:
                     widget.focus(scroll_visible=False)
                     return
         self.focus(scroll_visible=False)

@@ -1,5 +1,6 @@
 """A setting as a row of a form: label, editor, help or what is wrong. Made from an `OptionInfo`."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ class Field(Horizontal):
 
     DEFAULT_CSS = """
     Field { height: 1; }
-    Field > .label { width: 18; color: $foreground 75%; }
+    Field > .label { width: 18; color: $foreground 75%; text-overflow: ellipsis; text-wrap: nowrap; }
     Field > .help {
         width: 1fr; height: 1; padding-left: 2; color: $foreground 50%; text-overflow: ellipsis; text-wrap: nowrap;
     }
@@ -109,7 +110,9 @@ class Field(Horizontal):
 
     def _shown(self, value: Any) -> str:
         if isinstance(value, list | tuple):
-            return ", ".join(map(str, value))
+            if self.info.many and self.info.type == "str":  # in quotes: a space at the end means something
+                return ", ".join(json.dumps(text, ensure_ascii=False) for text in value)
+            return ", ".join(map(self._shown, value))
         return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
     @property
@@ -120,15 +123,26 @@ class Field(Horizontal):
             chosen = self._initial if editor.value is Select.NULL else editor.value  # not mounted yet
             return chosen in (True, "yes") if self.info.type == "bool" else chosen
         assert isinstance(editor, Input)
-        text = editor.value if self.info.type == "str" else editor.value.strip()
-        if self.info.type == "choices":
-            return [part.strip() for part in text.split(",") if part.strip()]
+        if self.info.many and self.info.type == "str":
+            return self._texts(editor.value)
+        if self.info.many or self.info.type == "choices":
+            return [self._read(part.strip()) for part in editor.value.split(",") if part.strip()]
+        return self._read(editor.value if self.info.type == "str" else editor.value.strip())
+
+    def _read(self, text: str) -> Any:
         if self.info.type in ("int", "float"):
             try:
                 return int(text.replace(",", "").replace("_", "")) if self.info.type == "int" else float(text)
             except ValueError:
                 return text
         return text
+
+    def _texts(self, entered: str) -> list[Any]:
+        """Read texts in quotes; what has none is one text, as on the command line."""
+        try:
+            return list(json.loads(f"[{entered}]"))
+        except ValueError:
+            return [entered]
 
     def set_value(self, value: Any) -> None:
         """Put `value` into the editor."""
@@ -149,6 +163,13 @@ class Field(Horizontal):
         with self.prevent(Select.Changed):
             editor.set_options([(Content(safe_text(word)), word) for word in words])
             editor.value = chosen if chosen in words else words[0]
+
+    def set_help(self, text: str) -> None:
+        """Say something else about the setting."""
+        from dataclasses import replace
+
+        self.info = replace(self.info, help=text)
+        self.set_wrong("")
 
     def set_wrong(self, message: str) -> None:
         """Show in red what is wrong, or the help again for the empty string."""

@@ -1,21 +1,20 @@
 """The monitor: one run, live. Draws at most every half second, and only what changed."""
 
 import time
-from collections.abc import Iterable
 
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
-from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.status import RunView
-from rnn_tui.safetext import safe_text
-from rnn_tui.tui import figures
+from rnn_tui.tui import figures, looks_view
+from rnn_tui.tui import format as f
 from rnn_tui.tui.follower import Follower, News
-from rnn_tui.tui.history import History, Sample
+from rnn_tui.tui.history import History
+from rnn_tui.tui.looks import newest
 from rnn_tui.tui.widgets.chart import Chart, Series
 from rnn_tui.tui.widgets.lines import Lines
 
@@ -23,27 +22,21 @@ DRAW_SECONDS = 0.5
 _SMALL = (("lr", "lr"), ("grad_norm", "grad norm"), ("tokens_per_second", "tokens/s"))
 
 
-def samples(found: Iterable[Sample], most: int = 4) -> Content:
-    """Return the newest samples, newest first; what does not fit is cut off below."""
-    parts: list[Content | str | tuple[str, str]] = []
-    for index, sample in enumerate(list(found)[: -most - 1 : -1]):
-        if index:
-            parts.append((f"\n\nat step {sample.step:,}\n", "dim"))
-        parts.append((safe_text(sample.prompt, newlines=True), "bold"))
-        parts.append(safe_text(sample.text, newlines=True).rstrip("\n"))
-    return Content.assemble(*parts)
-
-
 class Monitor(Vertical):
-    """Charts, figures, newest sample and notes of one run."""
+    """Charts, figures, newest samples and notes of one run.
+
+    A run on a series has a forecast: on wide screens its chart is below that of the loss, on others they take turns.
+    """
 
     SCOPED_CSS = False  # the classes for width and height are on the screen
     DEFAULT_CSS = """
     Monitor { height: 1fr; }
-    Monitor > #head { height: 2; }
+    Monitor > #head { height: auto; min-height: 2; }
     Monitor #body { layout: vertical; height: 1fr; }
     Monitor #charts { height: 1fr; }
-    Monitor #small { display: none; }
+    Monitor #small, Monitor #forecast { display: none; }
+    Monitor.-looking-ahead #forecast { display: block; }
+    Monitor.-looking-ahead #loss { display: none; }
     Monitor #side { height: auto; }
     Monitor #figures { height: 3; }
     Monitor #sample-title, Monitor #log-title { height: 1; }
@@ -58,7 +51,9 @@ class Monitor(Vertical):
     .-wide Monitor #body { layout: horizontal; }
     .-wide Monitor #charts { width: 1fr; height: 1fr; margin-right: 2; }
     .-wide Monitor #side { width: 48; height: 1fr; }
+    .-wide Monitor.-forecasts #forecast, .-wide Monitor.-forecasts #loss { display: block; }
     .-wide Monitor #figures { height: 19; }
+    .-wide.-high Monitor #figures { height: auto; }
     .-wide Monitor #sample { height: 1fr; }
     .-wide Monitor #log { height: 6; }
     .-wide Monitor #log-title { display: block; }
@@ -91,13 +86,15 @@ class Monitor(Vertical):
         self._pending: Timer | None = None
         self._drawn = 0.0
         self._bad_lines = 0
-        self._sample: Sample | None = None
+        self._shown: tuple[object, ...] = ()
+        """What the sample's place shows, so that it is written anew only when that changes."""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="head")
         with Container(id="body"):
             with Vertical(id="charts"):
                 yield Chart("loss", x_name="step", id="loss", ascii=self._ascii)
+                yield Chart("forecast", x_name="row", tight=True, id="forecast", ascii=self._ascii)
                 with Horizontal(id="small"):
                     for key, title in _SMALL:
                         yield Chart(title, id=f"small-{key}", ascii=self._ascii)
@@ -116,7 +113,8 @@ class Monitor(Vertical):
             return
         self.stop()
         self.run_folder, self.view, self.history = run, None, History()
-        self._bad_lines, self._sample = 0, None
+        self._bad_lines, self._shown = 0, ()
+        self.remove_class("-looking-ahead")
         self._follower = Follower(run.path, lambda news: self.post_message(Monitor.News(news)))
         self._follower.start()
         self.draw_soon()
@@ -168,12 +166,12 @@ class Monitor(Vertical):
         if not self.is_on_screen:
             return
         width = self.content_size.width
-        self.query_one("#head", Lines).set_lines(
-            [
-                figures.head(run.name, view, history, ascii=self._ascii),
-                figures.progress(history, width, alive=view.alive, ascii=self._ascii),
-            ]
-        )
+        head = [
+            figures.head(run.name, view, history, ascii=self._ascii),
+            figures.progress(history, width, alive=view.alive, ascii=self._ascii),
+        ]
+        known_by_heart = figures.memorised(history)
+        self.query_one("#head", Lines).set_lines([*head, *([known_by_heart] if known_by_heart else [])])
         self._draw_charts()
         table = self.query_one("#figures", Lines)
         tall = self.screen.has_class("-wide")
@@ -182,9 +180,11 @@ class Monitor(Vertical):
             table.set_lines(figures.figures_tall(history, table.size.width, bars=bars, ascii=self._ascii))
         else:
             table.set_lines(figures.figures_flat(history, width, ascii=self._ascii))
-        self._draw_sample()
+        self._draw_looks()
         log = self.query_one("#log", Lines)
-        log.set_lines(figures.notes(history, view, log.size.height, bad_lines=self._bad_lines))
+        log.set_lines(
+            figures.notes(history, view, log.size.height, bad_lines=self._bad_lines, final=not tall)
+        )
         self.query_one("#log-title", Lines).set_lines([figures.rule("notes", ascii=self._ascii)])
 
     @property
@@ -207,7 +207,8 @@ class Monitor(Vertical):
             if self.view and self.view.alive
             else "no points yet"
         )
-        loss.show(series, baselines=history.baselines(), total=history.total, nothing=waiting)
+        title = f"loss, {f.one_line(history.unit, 40)}" if history.unit else "loss"
+        loss.show(series, baselines=history.baselines(), total=history.total, title=title, nothing=waiting)
         for index, (key, title) in enumerate(_SMALL):
             chart = self.query_one(f"#small-{key}", Chart)
             if chart.size:
@@ -215,16 +216,36 @@ class Monitor(Vertical):
                 series = [Series("", track.steps, track.values, index + 2)]
                 chart.show(series, total=history.total, title=title, nothing="")
 
-    def _draw_sample(self) -> None:
-        newest = self.history.samples[-1] if self.history.samples else None
-        text = "sample"
-        if newest is not None:
-            text = f"sample at step {newest.step:,}, temperature {newest.temperature:.2g}"
-        self.query_one("#sample-title", Lines).set_lines([figures.rule(text, ascii=self._ascii)])
-        if newest is self._sample:
+    def _draw_looks(self) -> None:
+        """Show the newest samples or transcriptions; of a series the errors of its forecast, and its chart."""
+        history, place = self.history, self.query_one("#sample", Static)
+        width, rows = place.content_size
+        roomy = self.screen.has_class("-wide")
+        now = (history.forecast, history.samples[-1] if history.samples else None, width, rows)
+        if now == self._shown:
             return
-        self._sample = newest
-        self.query_one("#sample", Static).update(samples(self.history.samples), layout=False)
+        self._shown = now
+        forecast = history.forecast
+        if self.has_class("-forecasts") != (forecast is not None):
+            self.set_class(forecast is not None, "-forecasts")
+            self.refresh_bindings()
+        if forecast is None:
+            self.remove_class("-looking-ahead")
+            step = newest(history.samples) if history.samples else []
+            title = looks_view.title(step, width, roomy=roomy)
+            shown = looks_view.content(history.samples, width=width, roomy=roomy, ascii=self._ascii)
+        else:
+            title, shown = looks_view.forecast_title(forecast), looks_view.forecast_table(forecast)
+            self.query_one("#forecast", Chart).show(looks_view.forecast_series(forecast))
+        self.query_one("#sample-title", Lines).set_lines([figures.rule(title, ascii=self._ascii)])
+        place.update(shown, layout=False)
+
+    def look_ahead(self) -> None:
+        """Go from the loss to the forecast, or back."""
+        ahead = self.query_one("#forecast", Chart)
+        to = self.query_one("#loss", Chart) if ahead.has_focus or self.has_class("-looking-ahead") else ahead
+        self.set_class(to is ahead, "-looking-ahead")
+        to.focus(scroll_visible=False)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)

@@ -105,10 +105,10 @@ class PluginsPane(Pane):
         one = self._known[table.cursor_row]
         if one.error:
             self.shell.fail(f"{one.info.name} cannot be used: {one.error}")
-        elif one.info.kind == "architecture":
-            self.shell.new_run({"model": {"arch": one.info.name}})
-        else:
+        elif one.info.kind == "tokenizer":
             self.shell.new_run({"tokenizer": {"name": one.info.name}})
+        else:  # a step in NumPy has the name of its architecture
+            self.shell.new_run({"model": {"arch": one.info.name}})
 
 
 def notice(found: "list[PluginDescription]", switch: str | None) -> Content:

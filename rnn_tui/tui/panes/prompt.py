@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
 from textual.suggester import SuggestFromList
 from textual.timer import Timer
 from textual.widgets import Input, Static
@@ -17,7 +16,7 @@ from rnn_tui.safetext import safe_text
 from rnn_tui.tui.engine_client import EngineClient
 from rnn_tui.tui.keys import bind
 from rnn_tui.tui.panes.base import Pane
-from rnn_tui.tui.panes.prompt_model import ModelBar
+from rnn_tui.tui.panes.prompt_model import EMPTY, ModelBar
 from rnn_tui.tui.panes.prompt_session import Session
 from rnn_tui.tui.panes.prompt_settings import (
     COMMANDS,
@@ -38,13 +37,6 @@ from rnn_tui.tui.widgets.tail import TailView
 
 WIDE = 100
 LOOK_AHEAD_SECONDS = 0.25
-
-_EMPTY = Content.assemble(
-    ("No model yet\n\n", "bold"),
-    "A run has a model after its first validation. Then it can be prompted here, also while it trains.\n\n",
-    ("alt+2", "bold $accent"), " train one now\n",
-    ("f5", "bold $accent"), " choose a model file from somewhere else\n",
-)  # fmt: skip
 
 
 class PromptPane(Pane):
@@ -111,7 +103,7 @@ class PromptPane(Pane):
         with Horizontal(id="prompt-body"):
             with Vertical():
                 yield self.tail
-                yield Static(_EMPTY, id="prompt-empty")
+                yield Static(EMPTY, id="prompt-empty")
                 yield SurpriseLegend(self.tail, id="prompt-legend")
                 yield NextTokens(line=True, ascii=ascii, id="prompt-next")
             with VerticalScroll(id="prompt-side", can_focus=False):
@@ -157,6 +149,8 @@ class PromptPane(Pane):
     def shown(self) -> None:
         super().shown()
         self.models.find()
+        if self.session.path is not None and self.writing is None and not self.session.current:
+            self._load_model()  # a run that trains has written a better one since
 
     def load(self, run_name: str, **wishes: Any) -> None:
         """Take up a run; `prompt` goes into the line, and with `go` is completed at once."""
@@ -223,6 +217,9 @@ class PromptPane(Pane):
             except UsageError as error:
                 self._say(str(error), bad=True)
             return
+        if not text and self.session.labels:
+            self._say("this model labels a text; type one")
+            return
         last = self.talk.last
         fresh = last is None or (bool(text) and not self.settings.carry)
         self._begin(Turn(text, fresh))
@@ -273,6 +270,8 @@ class PromptPane(Pane):
         try:
             loaded = await self.session.ready()
             self.models.describe(loaded.describe())
+            if self.session.labels:
+                turn.fresh, turn.arrow = True, " -> " if self.shell.ascii else " → "
             if turn.fresh:
                 number = sum(other.fresh for other in self.talk.turns)
                 turn.header = header(turn, number, settings, loaded.event.step, ascii=self.shell.ascii)
@@ -286,11 +285,13 @@ class PromptPane(Pane):
                         self.tail.write(*made(piece))
                     self._progress(len(turn.made), started)
                 elif event.event == "done":
+                    if turn.copied and turn.copied.spans:
+                        self.tail.restyle(self.talk.shown())
                     self.tail.flush()
                     if self.tail.following:
                         self.tail.action_follow()
                     self._show_next(turn.next, "next token")
-                    self._say(ending(event.reason, event.tokens, event.seconds))
+                    self._say(ending(turn, event.reason, event.tokens, event.seconds, self.size.width))
         except RnnTuiError as error:
             turn.error = str(error)
             for shown in turn.closing():
@@ -310,6 +311,8 @@ class PromptPane(Pane):
         """Show the status line: `text` at the left, the settings at the right where there is room."""
         self._said = monotonic()
         settings = f"{self.settings.summary()} · {self.settings.length:,} tokens"
+        if self.session.labels:
+            settings = "the most probable labels; sampling settings are not used"
         shown = text or ("ready" if self.session.loaded else "")
         self.query_one("#prompt-status", StatusLine).say(shown, bad, settings)
 
@@ -324,7 +327,8 @@ class PromptPane(Pane):
         event.stop()
         if self._look_ahead is not None:
             self._look_ahead.stop()
-        if self.session.current and self.writing is None and not event.value.startswith("/"):
+        known = self.session.current and not self.session.labels
+        if known and self.writing is None and not event.value.startswith("/"):
             self._look_ahead = self.set_timer(LOOK_AHEAD_SECONDS, self._ask_next)
 
     @work(exclusive=True, group="next")

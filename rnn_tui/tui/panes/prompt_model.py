@@ -14,6 +14,14 @@ from rnn_tui.errors import RnnTuiError
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui.widgets.line_input import LineInput
 
+EMPTY = Content.assemble(
+    ("No model yet\n\n", "bold"),
+    "A run can be prompted here as soon as it trains, and while it does.\n\n",
+    ("alt+2", "bold $accent"), " train one now\n",
+    ("f5", "bold $accent"), " choose a model file from somewhere else\n",
+)  # fmt: skip
+"""What the pane says where no model is chosen."""
+
 OTHER_FILE = ""
 """The value of the last entry, which asks for a path."""
 

@@ -32,6 +32,7 @@ class Loaded:
             parts.append(f"validation {loss(event.validation_loss)}")
         parts += [event.arch, event.tokenizer]
         parts += [f"{count(event.vocab_size)} tokens", f"{short(event.parameters)} parameters"]
+        parts.insert(0, "" if event.task == "next-token" else event.task)
         return " · ".join(part for part in parts if part)
 
 
@@ -43,6 +44,11 @@ class Session:
         self.path: Path | None = None
         self.loaded: Loaded | None = None
         self._loads = 0
+
+    @property
+    def labels(self) -> bool:
+        """Whether the model gives each token of a text a label; settings of the draw mean nothing to it."""
+        return self.loaded is not None and self.loaded.event.task == "aligned"
 
     @property
     def current(self) -> bool:
@@ -96,7 +102,12 @@ class Session:
             elif event.event == "pieces":
                 turn.made += event.pieces
             elif event.event == "done":
+                from rnn_tui.corpus.copied import (
+                    read_copied,
+                )  # loads NumPy, which a first screen can do without
+
                 turn.next = event.next
+                turn.copied, turn.not_compared = read_copied(event.copied), event.not_compared
                 turn.after = None if event.state is None else StateRef(event.state, loaded.number)
             yield event
 

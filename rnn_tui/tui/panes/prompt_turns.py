@@ -5,10 +5,14 @@ load of one model; after a reload or a restart of the engine the text itself is 
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rnn_tui.tui.engine_client import Piece
+from rnn_tui.tui.looks_view import novelty, stretches
 from rnn_tui.tui.panes.prompt_settings import PromptSettings
+
+if TYPE_CHECKING:
+    from rnn_tui.corpus.copied import Copied
 
 REPLAY = 4000
 """Characters of the text so far that are read again where its state is gone."""
@@ -46,6 +50,12 @@ class Turn:
     """Why it ended early, if it failed."""
     after: StateRef | None = None
     next: tuple[tuple[int, str, float], ...] = ()
+    copied: "Copied | None" = None
+    """How much of the completion stands in the training text, once that is known."""
+    not_compared: str = ""
+    """Why that will not be known."""
+    arrow: str = ""
+    """What stands between a text and the labels of its tokens, where the model gives those."""
 
     @property
     def text(self) -> str:
@@ -54,7 +64,7 @@ class Turn:
 
     def shown(self, *, first: bool) -> list[Shown]:
         """Return what stands in the transcript; a turn that goes on with the text before has no header."""
-        return [*self.opening(first=first), *(made(piece) for piece in self.made), *self.closing()]
+        return [*self.opening(first=first), *self.completion(), *self.closing()]
 
     def opening(self, *, first: bool) -> list[Shown]:
         """Return what stands before the completion."""
@@ -63,7 +73,20 @@ class Turn:
             pieces.append((("" if first else "\n\n") + self.header + "\n", "note", None))
         if self.note:
             pieces.append((("" if self.header else "\n") + self.note + "\n", "note", None))
-        return [*pieces, *((piece.text, "prompt", piece.surprise) for piece in self.read)]
+        pieces += ((piece.text, "prompt", piece.surprise) for piece in self.read)
+        return [*pieces, (self.arrow, "note", None)] if self.arrow else pieces
+
+    def completion(self) -> list[Shown]:
+        """Return the completion, with what is copied from the training text in a kind of its own."""
+        spans = self.copied.spans if self.copied else ()
+        pieces: list[Shown] = []
+        at = 0
+        for text, kind, surprise in map(made, self.made):
+            here = [(begin - at, end - at) for begin, end in spans]
+            for begin, end, copied in stretches(here, len(text)):
+                pieces.append((text[begin:end], "copied" if copied else kind, surprise))
+            at += len(text)
+        return pieces
 
     def closing(self) -> list[Shown]:
         """Return what stands after it."""
@@ -72,8 +95,8 @@ class Turn:
 
 def header(turn: Turn, number: int, settings: PromptSettings, step: int | None, *, ascii: bool) -> str:
     """Return the line above a turn: what it takes to draw the same text again."""
-    parts = [settings.summary()]
-    if not settings.greedy and settings.temperature > 0:
+    parts = [] if turn.arrow else [settings.summary()]
+    if not (turn.arrow or settings.greedy) and settings.temperature > 0:
         parts.append(f"seed {turn.seed}")
     if step is not None:
         parts.append(f"step {step:,}")
@@ -82,11 +105,20 @@ def header(turn: Turn, number: int, settings: PromptSettings, step: int | None, 
     return f"{'#' if ascii else '▪'} {number}  " + " · ".join(parts)
 
 
-def ending(reason: str, tokens: int, seconds: float) -> str:
-    """Return what is said when a completion is complete."""
+def ending(turn: Turn, reason: str, tokens: int, seconds: float, width: int) -> str:
+    """Return what is said when a completion is complete: what is copied, and what else has room in `width` cells."""
+    if reason == "transcribed":
+        return f"{tokens:,} labels"
     ends = {"length": "the length is reached", "stop": "a stop text was found", "cancelled": "ended by you"}
     speed = f" · {tokens / seconds:,.0f} tokens/s" if seconds > 0 and tokens else ""
-    return f"{tokens:,} tokens{speed} · {ends.get(reason, reason)}   enter goes on"
+    drawn = f"{tokens:,} tokens{speed}"
+    ended = f"{drawn} · {ends.get(reason, reason)}   enter goes on"
+    if turn.copied is None:
+        why_not = f"not compared with the training text: {turn.not_compared}" if turn.not_compared else ""
+        told = [f"{ended} · {why_not}", ended]
+    else:
+        told = [f"{novelty(turn.copied)} · {more}" for more in (ended, drawn)] + [novelty(turn.copied)]
+    return next((text for text in told if len(text) <= width), told[-1])
 
 
 def made(piece: Piece) -> Shown:

@@ -22,9 +22,10 @@ from rnn_tui.tui.dialogs import Confirm
 from rnn_tui.tui.figures import state_span
 from rnn_tui.tui.history import History
 from rnn_tui.tui.keys import bind, rows
+from rnn_tui.tui.overlay import Overlay, overlay
 from rnn_tui.tui.panes.base import Pane
 from rnn_tui.tui.theme import rich_colours
-from rnn_tui.tui.widgets.chart import Chart, Series
+from rnn_tui.tui.widgets.chart import Chart
 
 if TYPE_CHECKING:
     from rnn_tui.runs.listing import RunSummary
@@ -38,6 +39,7 @@ _COLUMNS = (
     ("loss", "best loss", 9),
     ("updated", "updated", 7),
     ("corpus", "corpus", 14),
+    ("task", "task", 10),
     ("arch", "arch", 8),
     ("speed", "tokens/s", 8),
     ("tokenizer", "tokenizer", 9),
@@ -70,6 +72,7 @@ def cells(
         "loss": Text(f.loss(best), style=colours["bad"] if wrong else "", justify="right"),
         "updated": Text(f.ago(now - run.updated) if run.updated else "-", justify="right"),
         "corpus": Text(f.one_line(corpus, 40)),
+        "task": Text(f.one_line(run.task, 40)),
         "arch": Text(f.one_line(run.arch, 40)),
         "speed": Text(f.short(run.tokens_per_second) if run.tokens_per_second else "-", justify="right"),
         "tokenizer": Text(f.one_line(run.tokenizer, 40)),
@@ -319,27 +322,27 @@ class RunsPane(Pane):
     def _compare(self, paths: list[Path]) -> None:
         from rnn_tui.runs.events import EventReader
 
-        series: list[Series] = []
+        histories: list[History] = []
         configs: list[tuple[str, dict[str, Any]]] = []
-        for colour, path in enumerate(paths):
+        for path in paths:
             run, history = RunFolder(path), History()
             history.add(EventReader(run.events_path).poll())
-            track = history.validation if len(history.validation) else history.loss
-            series.append(Series(f"{colour + 1}", track.steps, track.values, colour))
+            histories.append(history)
             try:
                 configs.append((run.name, run.read_config()))
             except RnnTuiError:
                 configs.append((run.name, {}))
-        self.app.call_from_thread(self._show_comparison, series, differences(configs))
+        self.app.call_from_thread(self._show_comparison, overlay(histories), differences(configs), len(paths))
 
-    def _show_comparison(self, series: list[Series], rows: list[tuple[str, list[str]]]) -> None:
-        self.query_one("#overlay", Chart).show(series)
+    def _show_comparison(self, drawn: Overlay, rows: list[tuple[str, list[str]]], marked: int) -> None:
+        self.query_one("#overlay", Chart).show(drawn.series, title=drawn.title)
         parts: list[Any] = []
         for path, values in rows:
             parts.append((f"{path}\n", "bold"))
             parts += [f"  {number} {value}\n" for number, value in enumerate(values, 1)]
-        if len(series) < 2:
+        if marked < 2:
             parts = ["Mark another run to see the settings in which they differ."]
         elif not rows:
             parts = ["The settings are the same."]
-        self.query_one("#difference-rows", Static).update(Content.assemble(*parts))
+        left_out = [(f"{drawn.note}\n\n", "$text-warning")] if drawn.note else []
+        self.query_one("#difference-rows", Static).update(Content.assemble(*left_out, *parts))

@@ -41,7 +41,8 @@ class TrainPane(Pane):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("p", "pause", "Pause", "Pause training, or go on", footer=True),
+        bind("p", "pause", "Pause", "Pause training", footer=True),
+        bind("p", "go_on", "Go on", "Go on training after a pause", footer=True),
         bind("s", "stop", "Stop", "Stop training; a checkpoint is written first", footer=True),
         bind("c", "checkpoint", "Checkpoint", "Write a checkpoint now"),
         bind("l", "rate", "Rate", "Change the learning rate", footer=True),
@@ -49,6 +50,9 @@ class TrainPane(Pane):
         bind("enter,w,P", "prompt", "Prompt", "Prompt this run's model", footer=True, shown_as="enter"),
         bind("n", "new", "New run", "Fill in the form for a new run", footer=True),
         bind("d", "demo", "Demo", "Train on the built-in corpus for about a minute", footer=True),
+        bind(
+            "f", "forecast", "Forecast", "Go from the loss to the forecast of a series, or back", footer=True
+        ),
         bind("y", "log_axis('y')", "Log y", "Logarithmic loss axis, or linear again"),
         bind("x", "log_axis('x')", "Log x", "Logarithmic step axis, or linear again"),
         bind("right_square_bracket", "smooth(1)", "Smoother", "Smooth the training loss more", shown_as="]"),
@@ -115,7 +119,7 @@ class TrainPane(Pane):
 
     def _set_mode(self, mode: str) -> None:
         self._mode = mode
-        self.default_focus = "#loss" if mode == "monitor" else ""
+        self.default_focus = "#loss, #forecast" if mode == "monitor" else ""
         self.query_one("#nothing").display = mode == "nothing"
         self.monitor.display = mode == "monitor"
         for form in self.query(TrainForm):
@@ -184,14 +188,18 @@ class TrainPane(Pane):
     # -- actions --------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("pause", "stop", "checkpoint", "rate"):
+        if action in ("pause", "go_on", "stop", "checkpoint", "rate"):
             view = self.monitor.view
-            return self._mode == "monitor" and view is not None and view.alive
+            if self._mode != "monitor" or view is None or not view.alive:
+                return False
+            return action not in ("pause", "go_on") or (action == "go_on") == (view.state == "paused")
         if action == "resume_run":
             view = self.monitor.view
             return self._mode == "monitor" and view is not None and view.state in _RESUMABLE
         if action in ("log_axis", "smooth", "prompt"):
             return self._mode == "monitor"
+        if action == "forecast":
+            return self._mode == "monitor" and self.monitor.history.forecast is not None
         if action == "start":
             return self._mode == "form"
         if action == "demo":
@@ -258,8 +266,13 @@ class TrainPane(Pane):
             self.shell.fail(error)
 
     def action_pause(self) -> None:
-        view = self.monitor.view
-        self._send("resume" if view is not None and view.state == "paused" else "pause")
+        self._send("pause")
+
+    def action_go_on(self) -> None:
+        self._send("resume")
+
+    def action_forecast(self) -> None:
+        self.monitor.look_ahead()
 
     def action_checkpoint(self) -> None:
         self._send("checkpoint")

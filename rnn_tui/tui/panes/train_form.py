@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,68 +17,18 @@ from rnn_tui.errors import RnnTuiError
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui import format as f
 from rnn_tui.tui.panes.fields import Field
+from rnn_tui.tui.panes.form_rows import BASIC, FIRST_MINUTES, LABELS, PLUGIN, declarations, nested
+from rnn_tui.tui.panes.recipe_rows import RecipeRows, free_name
 
 if TYPE_CHECKING:
     from rnn_tui.plugin.describe import PluginDescription
-    from rnn_tui.plugin.options import OptionInfo
     from rnn_tui.training.config import RunConfig
 
 Settings = Mapping[str, Mapping[str, Any]]
 
 _LAYER = "form"
-# The rows that are always there; everything else is under "All settings".
-_BASIC = (
-    ("Corpus and tokens", (("corpus", "source"), ("tokenizer", "name"))),
-    ("Model", (("model", "arch"), ("model", "hidden_size"), ("model", "num_layers"), ("model", "dropout"))),
-    (
-        "Training",
-        (
-            ("data", "seq_len"),
-            ("data", "batch_size"),
-            ("optim", "optimizer"),
-            ("optim", "lr"),
-            ("budget", "minutes"),
-            ("budget", "epochs"),
-            ("budget", "steps"),
-        ),
-    ),
-)
-_LABELS = {
-    "corpus.source": "corpus", "tokenizer.name": "tokenizer", "model.arch": "architecture",
-    "model.num_layers": "layers", "data.seq_len": "seq_len", "optim.lr": "learning rate",
-}  # fmt: skip
-_PLUGIN = {
-    "model.arch": ("architecture", "model.options"),
-    "tokenizer.name": ("tokenizer", "tokenizer.options"),
-}
-# A first run should end while one watches; without any budget the default is ten epochs.
-_FIRST_MINUTES = 3.0
 _SAY_SECONDS = 0.2
-
-
-def declarations() -> dict[str, "OptionInfo"]:
-    """Return every setting's declaration by section.key."""
-    from rnn_tui.plugin.options import option_infos
-    from rnn_tui.training.config import sections
-
-    return {
-        f"{section}.{info.name}": info for section, kind in sections().items() for info in option_infos(kind)
-    }
-
-
-def nested(fields: Iterable[Field]) -> dict[str, dict[str, Any]]:
-    """Return what differs from the defaults as section → key → value; plugin options lie in `options`."""
-    settings: dict[str, dict[str, Any]] = {}
-    for field in fields:
-        value, default = field.value, field.info.default
-        if value == default or (isinstance(default, tuple) and tuple(value) == default):
-            continue
-        section, _, deeper = field.section.partition(".")
-        table = settings.setdefault(section, {})
-        if deeper:
-            table = table.setdefault(deeper, {})
-        table[field.info.name] = value
-    return settings
+_NOTHING = "none installed"
 
 
 class TrainForm(Vertical):
@@ -101,6 +51,7 @@ class TrainForm(Vertical):
     TrainForm Collapsible Contents { padding: 0; height: auto; }
     TrainForm CollapsibleTitle { padding: 0; color: $primary; text-style: bold; }
     TrainForm .options { height: auto; }
+    TrainForm.-numbers .tokens { display: none; }
     .-high TrainForm .section { margin-top: 1; }
     """
 
@@ -118,6 +69,8 @@ class TrainForm(Vertical):
         self._descriptions: list[PluginDescription] = []
         self._options_of: dict[str, str] = {}
         """Whose options are shown below the row of a plugin."""
+        self._named = ""
+        """The name that the last recipe gave."""
         self._busy = False
         self._said = 0.0
 
@@ -130,28 +83,32 @@ class TrainForm(Vertical):
         names = [corpus.name for corpus in named_corpora() if corpus.available]
         with VerticalScroll(can_focus=False):
             yield Static("", classes="error")
+            yield RecipeRows()
             name = OptionInfo(
                 "name", "str", "", "What the run is called; empty: made from architecture and corpus."
             )
             yield Field("run", name)
-            for title, paths in _BASIC:
+            for title, paths in BASIC:
                 yield Static(title, classes="section")
                 for section, key in paths:
                     path = f"{section}.{key}"
                     info = self._known[path]
-                    if path in _PLUGIN:
+                    if path in PLUGIN:
                         info = replace(info, type="choice", choices=(str(info.default),))
                     elif path == "corpus.source":
                         info = replace(info, help=f"A file, a folder, or {', '.join(names)}")
-                    yield Field(
+                    field = Field(
                         section,
                         info,
-                        _FIRST_MINUTES if path == "budget.minutes" else None,
-                        label=_LABELS.get(path, ""),
+                        FIRST_MINUTES if path == "budget.minutes" else None,
+                        label=LABELS.get(path, ""),
                         suggestions=names if path == "corpus.source" else (),
                     )
-                    if path in _PLUGIN:
-                        yield Vertical(classes="options", id=_PLUGIN[path][1].replace(".", "-"))
+                    field.set_class(section == "tokenizer", "tokens")
+                    yield field
+                    if path in PLUGIN:
+                        kind = "options tokens" if section == "tokenizer" else "options"
+                        yield Vertical(classes=kind, id=PLUGIN[path][1].replace(".", "-"))
             yield Collapsible(Vertical(classes="options", id="all"), title="All settings", collapsed=True)
         yield Static("", id="hint")
         with Horizontal(id="buttons"):
@@ -170,12 +127,16 @@ class TrainForm(Vertical):
     async def described(self, descriptions: "list[PluginDescription]") -> None:
         """Offer the plugins that can be used."""
         self._descriptions = descriptions
-        for path, (kind, _) in _PLUGIN.items():
+        for path, (kind, _) in PLUGIN.items():
             names = [d.info.name for d in descriptions if d.info.kind == kind and d.error is None]
             field = self.field(path)
-            if field is not None and names:
-                field.set_choices(names)
+            if field is None:
+                continue
+            field.set_choices(names or [_NOTHING])
+            if names:
                 await self._choose(path)
+            else:
+                field.set_wrong(f"no {kind} is installed; install a package that has one")
 
     async def _choose(self, path: str) -> None:
         """Choose the plugin that the settings name, and make the rows of its own options."""
@@ -185,10 +146,12 @@ class TrainForm(Vertical):
         value = self._prefilled.get(section, {}).get(key)
         if value in field.info.choices:
             field.set_value(value)
+        elif value and self._descriptions:
+            field.set_wrong(f"{value} is not installed; choose another one")
         await self._show_options(path, field.value)
 
     async def _show_options(self, path: str, name: str) -> None:
-        kind, section = _PLUGIN[path]
+        kind, section = PLUGIN[path]
         known = (d for d in self._descriptions if d.info.kind == kind and d.info.name == name)
         options = next(known, None)
         if options is None or self._options_of.get(path) == name:
@@ -203,8 +166,27 @@ class TrainForm(Vertical):
 
     async def on_field_changed(self, event: Field.Changed) -> None:
         event.stop()
-        if event.field.path in _PLUGIN:
+        if event.field.path in PLUGIN:
             await self._show_options(event.field.path, event.field.value)
+        elif event.field.path == "task.name":
+            self.set_class(event.field.value == "series", "-numbers")
+
+    async def on_recipe_rows_chosen(self, event: RecipeRows.Chosen) -> None:
+        """Fill in the form from a recipe: every row, so that nothing is left of the one before."""
+        from rnn_tui.training.config import resolve, to_dict
+
+        event.stop()
+        try:
+            await self.fill(to_dict(resolve([event.recipe.layer]).config))
+        except RnnTuiError as error:
+            self._error(str(error))
+            return
+        name = self.field("run.name")
+        assert name is not None
+        if name.value in ("", self._named):
+            runs_dir = self.app.runs_dir  # type: ignore[attr-defined]
+            self._named = free_name(runs_dir, event.recipe.name)
+            name.set_value(self._named)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Show the whole help of the row that has the cursor; beside the row there may be no room for it."""
@@ -235,9 +217,9 @@ class TrainForm(Vertical):
             self._set("budget.minutes", 0.0)
         for section, values in settings.items():
             for key, value in values.items():
-                if f"{section}.{key}" not in _PLUGIN:
+                if f"{section}.{key}" not in PLUGIN:
                     self._set(f"{section}.{key}", value)
-        for path in _PLUGIN:
+        for path in PLUGIN:
             await self._choose(path)
 
     def _set(self, path: str, value: Any) -> None:

@@ -38,6 +38,7 @@ class TailView(Widget, can_focus=True):
         padding: 0 1;
         & > .tail--prompt { color: $accent; text-style: bold; }
         & > .tail--generated { color: $foreground; }
+        & > .tail--copied { color: $text-warning; }
         & > .tail--note { color: $foreground 60%; }
         & > .tail--error { color: $text-error; text-style: bold; }
         & > .tail--more { color: $foreground; background: $primary-muted; }
@@ -50,7 +51,7 @@ class TailView(Widget, can_focus=True):
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"tail--{kind}" for kind in ("prompt", "generated", "note", "error", "more")),
+        *(f"tail--{kind}" for kind in ("prompt", "generated", "copied", "note", "error", "more")),
         *(f"tail--level-{level}" for level in range(6)),
     }
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -87,6 +88,14 @@ class TailView(Widget, can_focus=True):
         for piece in pieces:
             self.write(*piece)
         self.flush()
+
+    def restyle(self, pieces: Iterable[tuple[str, str, float | None]]) -> None:
+        """Replace everything by the same text in other styles: what is in view stays there."""
+        self.flush()
+        top, following = self._top, self._following
+        self.write_all(pieces)
+        self._following = following
+        self._top = min(top, max(0, len(self.text.rows) - 1))
 
     def clear(self) -> None:
         """Forget the text and what was still to be shown."""
@@ -235,7 +244,10 @@ class TailView(Widget, can_focus=True):
                 name = tag
             else:
                 name = f"level-{tag.level}" if self.colours and tag.level >= 0 else tag.kind
-            style = self._styles[tag] = self.get_component_rich_style(f"tail--{name}")
+            style = self.get_component_rich_style(f"tail--{name}")
+            if isinstance(tag, Tag) and tag.kind == "copied":
+                style += Style(underline=True)  # seen without colours, and beside those of surprise
+            self._styles[tag] = style
         return style
 
     def render(self) -> RenderResult:

@@ -11,11 +11,12 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Select, Static
 
+from rnn_tui.corpus.copied import Copied
 from rnn_tui.tui.engine_client import EngineClient, Piece
 from rnn_tui.tui.panes.prompt import PromptPane
 from rnn_tui.tui.panes.prompt_model import ModelBar
 from rnn_tui.tui.panes.prompt_settings import PromptSettings, SettingsPanel
-from rnn_tui.tui.panes.prompt_turns import Conversation, StateRef, Turn, last_characters
+from rnn_tui.tui.panes.prompt_turns import Conversation, StateRef, Turn, ending, last_characters
 from rnn_tui.tui.widgets.line_input import LineInput
 from rnn_tui.tui.widgets.lines import Lines
 from rnn_tui.tui.widgets.next_tokens import NextTokens
@@ -74,6 +75,45 @@ async def enter(pilot: Pilot[None], pane: PromptPane, line: str) -> None:
     await until(pilot, lambda: pane.writing is None)
 
 
+async def test_copied_passages_are_marked_in_the_transcript(prompting: Prompting) -> None:
+    async with prompting("copied", size=(100, 24)) as (pane, pilot):
+        await enter(pilot, pane, "ab")
+        pane.tail.flush()
+        # w7.0 w7.1 w7.2, of which characters 2 to 9 are copied
+        pieces = pane.tail.text.rows[1].pieces()
+        assert [(text, tag.kind) for text, tag in pieces if tag.kind != "prompt"] == [
+            ("w7", "generated"), (".0 ", "copied"), ("w7.1", "copied"), (" ", "generated"), ("w7.2 ", "generated"),
+        ]  # fmt: skip
+        assert status(pane).startswith("new 25 % of 3-grams (held-out text 50 %), longest copy 7 · 3 tokens")
+        underlined = [s.text for s in pane.tail.render_line(1) if s.style is not None and s.style.underline]
+        assert "".join(underlined) == ".0 w7.1"
+        await pilot.press("f3")  # the colours of surprise leave the mark
+        underlined = [s.text for s in pane.tail.render_line(1) if s.style is not None and s.style.underline]
+        assert "".join(underlined) == ".0 w7.1"
+        # it stays marked when the text goes on, and goes with its turn
+        await enter(pilot, pane, "")
+        assert sum(tag.kind == "copied" for row in pane.tail.text.rows for _, tag in row.pieces()) == 4
+        await pilot.press("f4")
+        await pilot.press("f4")
+        assert transcript(pane).strip() == ""
+
+
+def test_what_is_said_at_the_end_fits() -> None:
+    turn = Turn("a", fresh=True, not_compared="the corpus is gone")
+    whole = "20 tokens · 10 tokens/s · the length is reached   enter goes on"
+    assert ending(turn, "length", 20, 2.0, 200) == (
+        f"{whole} · not compared with the training text: the corpus is gone"
+    )
+    assert ending(turn, "length", 20, 2.0, 80) == whole
+    turn.copied = Copied(
+        novel=0.25, n=8, held_out=None, longest=1234, at=0, mark=24, spans=(), chars=3000, compared=1.0
+    )
+    told = "new 25 % of 8-grams, longest copy 1,234"
+    assert ending(turn, "length", 20, 2.0, 200) == f"{told} · {whole}"
+    assert ending(turn, "length", 20, 2.0, 80) == f"{told} · 20 tokens · 10 tokens/s"
+    assert ending(turn, "length", 20, 2.0, 40) == told
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_prompt_is_completed(prompting: Prompting, size: tuple[int, int]) -> None:
     async with prompting(size=size) as (pane, pilot):
@@ -107,6 +147,29 @@ async def test_continue_retry_undo_reset(prompting: Prompting) -> None:
         await enter(pilot, pane, "/reset")
         assert transcript(pane) == ""
         assert pane.talk.turns == []
+
+
+async def test_an_aligned_model_answers_with_labels(prompting: Prompting) -> None:
+    async with prompting("labels") as (pane, pilot):
+        assert "aligned · step 100" in str(pane.models.query_one(".info", Static).content)
+        assert "sampling settings are not used" in status(pane)
+        await enter(pilot, pane, "/carry on")  # means nothing here either
+        await enter(pilot, pane, "ab")
+        await enter(pilot, pane, "cd")
+        assert transcript(pane) == "▪ 1  step 100\nab → AB\n\n▪ 2  step 100\ncd → CD"
+        assert "2 labels" in status(pane)
+        assert pane.session.client.busy is False  # no look-ahead was asked for
+        await enter(pilot, pane, "")
+        assert "type one" in status(pane)
+        assert len(pane.talk.turns) == 2
+
+
+async def test_coming_back_reads_a_model_that_was_rewritten(prompting: Prompting, tmp_path: Path) -> None:
+    async with prompting() as (pane, pilot):
+        (tmp_path / "model.safetensors").write_text("20000")
+        pane.hidden()
+        pane.shown()
+        await until(pilot, lambda: "step 20,000" in str(pane.models.query_one(".info", Static).content))
 
 
 async def test_carry_goes_on_from_the_last_state(prompting: Prompting) -> None:

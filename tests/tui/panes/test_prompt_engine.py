@@ -24,7 +24,7 @@ def model_file(tmp_path: Path) -> Path:
     import torch
 
     from rnn_tui.model.file import ModelFile, save_model
-    from rnn_tui.model.language_model import build_model
+    from rnn_tui.model.recurrent_model import build_model
 
     tokenizer = load_plugin("tokenizer", "char").train(["abc"], None)  # type: ignore[attr-defined]
     config = ModelConfig(hidden_size=8, num_layers=1)

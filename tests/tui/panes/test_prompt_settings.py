@@ -78,7 +78,7 @@ def test_what_is_shown_reads_back_as_the_same() -> None:
 
 
 def test_the_engine_gets_its_settings_and_no_others() -> None:
-    from rnn_tui.inference.sampling import SamplingConfig, sampling_config
+    from rnn_tui.inference.config import SamplingConfig, sampling_config
 
     sent = PromptSettings(top_p=0.5, stop=("x",)).for_engine(9)
     assert sampling_config(sent) == SamplingConfig(
