@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test recipes check format bench experiments docs clean
 
 help:
-	@echo "make demo       one minute of training on the built-in corpus, then a completion"
-	@echo "make test       the tests, under ten minutes on two cores"
-	@echo "make check      formatting, lint, types, import contracts"
-	@echo "make bench      the figures of docs/log.md"
-	@echo "make docs       the pictures of the README"
+	@echo "make demo          one minute of training on the built-in corpus, then a completion"
+	@echo "make test          the tests, under ten minutes on two cores"
+	@echo "make recipes       every recipe shortened, as a test"
+	@echo "make check         formatting, lint, types, import contracts"
+	@echo "make bench         the figures of docs/log.md"
+	@echo "make experiments   every recipe whole, for docs/experiments.md; DATA=folder of the texts, NAMES='some of them'"
+	@echo "make docs          the pictures of the README"
 
 # a stamp that is younger than pyproject.toml says that the environment is complete
 $(VENV)/.installed: pyproject.toml
@@ -25,6 +27,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto
 
+recipes: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow tests/recipes
+
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -37,6 +42,11 @@ format: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
+
+DATA ?=
+NAMES ?=
+experiments: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.experiments $(if $(DATA),--data $(DATA)) $(NAMES)
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/pictures.py

@@ -1,10 +1,11 @@
 """Following a run: from its events to figures, and from those to a bar on a terminal or lines in a log."""
 
+import math
 import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rnn_tui.cli.output import console, count, duration, figure, say
@@ -19,7 +20,16 @@ LINE_EVERY = 5.0
 
 @dataclass
 class Figures:
-    """What is known of a run so far. Losses in nats per token, times in seconds."""
+    """What is known of a run so far. Losses in the unit of the task, times in seconds.
+
+    Attributes:
+        unit: of the losses.
+        measures: what came with the newest validation, such as the perplexity.
+        baselines: the losses of simple models on the validation split.
+        line_every: steps between lines where there is no screen; 0: by time.
+        sample: how much of the newest sample is copied from the training text, in words.
+        evaluation: what was measured when the run was complete.
+    """
 
     step: int = 0
     total_steps: int | None = None
@@ -33,9 +43,13 @@ class Figures:
     best_loss: float | None = None
     best_step: int | None = None
     tokens_per_second: float | None = None
-    uniform: float | None = None
-    unigram: float | None = None
-    trigram: float | None = None
+    task: str = ""
+    unit: str = ""
+    measures: dict[str, float | None] = field(default_factory=dict)
+    baselines: dict[str, float | None] = field(default_factory=dict)
+    line_every: int = 0
+    sample: str = ""
+    evaluation: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
     exit_code: int | None = None
@@ -47,8 +61,11 @@ class Figures:
             case "start" | "resume":
                 self.parameters, self.total_steps = data.get("parameters"), data.get("total_steps")
                 self.minutes = _number(data.get("minutes")) or 0.0
-                for name in ("uniform", "unigram", "trigram"):
-                    setattr(self, name, _number(data.get(name)))
+                self.task = str(data.get("task", ""))
+                self.unit, self.line_every = str(data.get("unit", "")), int(data.get("line_every") or 0)
+                self.measures = dict.fromkeys(map(str, data.get("measures", ())))
+                known = dict(data.get("baselines") or {})
+                self.baselines = {str(name): _number(value) for name, value in known.items()}
                 self.reason, self.exit_code = "", None
             case "train":
                 self.train_loss = _number(data.get("loss"))
@@ -58,8 +75,13 @@ class Figures:
                 self.eta = _number(data.get("eta"))
             case "validation":
                 self.validation_loss = _number(data.get("loss"))
+                self.measures = {name: _number(data.get(name)) for name in self.measures}
                 if data.get("best"):
                     self.best_loss, self.best_step = self.validation_loss, event.step
+            case "sample":
+                self.sample = copied_line(data)
+            case "evaluation":
+                self.evaluation = data
             case "end":
                 self.reason, self.message = str(data.get("reason", "")), str(data.get("message", ""))
                 self.exit_code = int(data.get("exit_code", 0))
@@ -86,6 +108,7 @@ class Figures:
         named = {
             "loss": figure(self.train_loss),
             "validation": figure(self.validation_loss),
+            **{name: figure(value) for name, value in list(self.measures.items())[:1]},
             "left": duration(self.eta),
             "best": figure(self.best_loss),
             "tokens/s": count(self.tokens_per_second),
@@ -110,10 +133,11 @@ class View(Protocol):
 
 
 class Lines:
-    """One line of figures and one sample every few seconds, and one for each thing worth saying."""
+    """Lines of figures, every few seconds or every so many steps, and one for each thing worth saying."""
 
     def __init__(self) -> None:
-        self._told = dict.fromkeys(("train", "validation", "sample"), 0.0)
+        self._told = -LINE_EVERY
+        self._losses: list[float] = []
 
     def __enter__(self) -> Self:
         return self
@@ -122,15 +146,24 @@ class Lines:
         pass
 
     def show(self, event: "Event", figures: Figures) -> None:
-        if event.kind in self._told:
-            now = time.monotonic()
-            if now - self._told[event.kind] < LINE_EVERY:
-                return
-            self._told[event.kind] = now
-            if event.kind == "validation":
-                self._told["train"] = now
-        if text := figures.line() if event.kind in ("train", "validation") else narration(event):
+        if event.kind == "train" and not self._due(event, figures):
+            return
+        if event.kind in ("train", "validation"):
+            self._told = time.monotonic()
+            say(figures.line())
+        elif text := narration(event):
             say(text)
+
+    def _due(self, event: "Event", figures: Figures) -> bool:
+        """Whether a line is to be written; where it is one every so many steps, their mean loss goes into it."""
+        if not figures.line_every:
+            return time.monotonic() - self._told >= LINE_EVERY
+        self._losses.append(math.nan if figures.train_loss is None else figures.train_loss)
+        if event.step % figures.line_every:
+            return False
+        figures.train_loss = sum(self._losses) / len(self._losses)
+        self._losses = []
+        return True
 
 
 class Bar:
@@ -187,7 +220,29 @@ def narration(event: "Event") -> str:
             return f"{data.get('command')} at step {event.step} (asked for by {data.get('origin', '?')})"
         case "sample":
             return f"sample: {data.get('prompt', '')}{data.get('text', '')}"[:200]
+        case "transcription":
+            return f"step {event.step}: {data.get('source', '')} → {data.get('text', '')}"[:200]
+        case "forecast":
+            return forecast_line(data)
     return ""
+
+
+def copied_line(data: dict[str, Any]) -> str:
+    """Return how much of a sample is copied from the training text; empty where that was not measured."""
+    from rnn_tui.corpus.copied import describe, read_copied
+
+    copied = read_copied(data)
+    return describe(copied, str(data.get("text", ""))) if copied else ""
+
+
+def forecast_line(data: dict[str, Any]) -> str:
+    """Return the mean squared errors of forecasts at their horizons, beside those of staying where one is."""
+    persistence = data.get("persistence", {})
+    parts = [
+        f"{horizon} ahead {figure(_number(error))} ({figure(_number(persistence.get(horizon)))})"
+        for horizon, error in data.get("errors", {}).items()
+    ]
+    return f"squared error (of persistence): {', '.join(parts)}"
 
 
 def view() -> View:

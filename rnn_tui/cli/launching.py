@@ -168,7 +168,6 @@ def passing_signals(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 def summary(run: "RunFolder", figures: Figures, state: str) -> dict[str, Any]:
     """Return what `--json` reports of a run that was followed."""
-    loss = figures.train_loss if figures.validation_loss is None else figures.validation_loss
     return {
         "run": run.name,
         "path": run.path,
@@ -182,10 +181,34 @@ def summary(run: "RunFolder", figures: Figures, state: str) -> dict[str, Any]:
         "validation_loss": figures.validation_loss,
         "best_loss": figures.best_loss,
         "best_step": figures.best_step,
-        "perplexity": None if loss is None else perplexity(loss),
+        "unit": figures.unit,
+        "perplexity": judged(figures),
+        "measures": figures.measures,
+        "baselines": figures.baselines,
+        "evaluation": figures.evaluation,
         "tokens_per_second": figures.tokens_per_second,
         "parameters": figures.parameters,
         "exit_code": figures.exit_code,
+    }
+
+
+def judged(figures: Figures) -> float | None:
+    """Return the perplexity of the held-out text, or where there is none of the training text."""
+    loss = figures.train_loss if figures.validation_loss is None else figures.validation_loss
+    return None if loss is None or figures.unit != "nats per token" else perplexity(loss)
+
+
+def concluded(evaluation: dict[str, Any]) -> dict[str, str]:
+    """Return rows for what was measured when a run was complete; none where nothing was."""
+    if not evaluation:
+        return {}
+    cold, window, gap = evaluation["cold"]["loss"], evaluation["window"], evaluation["gap"]
+    above = ""
+    if gap is not None:
+        above = f"; {evaluation['split']} is {figure(abs(gap))} {'above' if gap > 0 else 'below'} it"
+    return {
+        "fresh windows": f"{figure(cold)} in windows of {count(window)} that begin without a state",
+        "training text": f"{figure(evaluation['train_loss'])} on its beginning{above}",
     }
 
 
@@ -194,6 +217,10 @@ def report(run: "RunFolder", figures: Figures, state: str, *, as_json: bool) -> 
     if as_json:
         emit(summary(run, figures, state))
         return
+    prompting = "" if figures.task == "series" else f'rnn-tui prompt {run.name} "…"   '
+    measured = figures.measures
+    if not any(value is not None for value in measured.values()):  # nothing was held out
+        measured = {"perplexity": judged(figures)}
     best = (
         f" (best {figure(figures.best_loss)} at step {count(figures.best_step)})" if figures.best_step else ""
     )
@@ -206,7 +233,13 @@ def report(run: "RunFolder", figures: Figures, state: str, *, as_json: bool) -> 
             else "",
             "train loss": figure(figures.train_loss),
             "validation loss": figure(figures.validation_loss) + best,
+            **{name: figure(value) for name, value in measured.items() if value is not None},
+            **concluded(figures.evaluation),
+            "baselines": ", ".join(
+                f"{name} {figure(value)}" for name, value in figures.baselines.items() if value is not None
+            ),
+            "last sample": figures.sample,
             "speed": f"{count(figures.tokens_per_second)} tokens/s" if figures.tokens_per_second else "",
-            "next": f'rnn-tui prompt {run.name} "…"   rnn-tui eval {run.name}' if figures.step else "",
+            "next": (prompting + f"rnn-tui eval {run.name}") if figures.step else "",
         }
     )

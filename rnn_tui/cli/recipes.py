@@ -1,5 +1,8 @@
 """`rnn-tui recipes`: the classic experiments by name."""
 
+import shutil
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,7 +13,7 @@ from rnn_tui.cli.complete import recipes as complete_recipes
 from rnn_tui.cli.launching import check_staying, create, create_numbered, launch_and_stay, staying_options
 from rnn_tui.cli.output import emit, out, table
 from rnn_tui.cli.settings import settings_options
-from rnn_tui.recipes import load_recipe, recipe_names
+from rnn_tui.recipes import all_recipes, load_recipe, settings_text
 from rnn_tui.training.config import Layer
 
 
@@ -22,14 +25,14 @@ def recipes() -> None:
 @recipes.command("list", examples="rnn-tui recipes list\nrnn-tui recipes list --json | jq '.[].name'")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the recipes."""
-    found = [load_recipe(name) for name in recipe_names()]
+    """List the recipes, and what each is to reach."""
+    found = all_recipes()
     if as_json:
-        emit([{"name": recipe.name, "title": recipe.title, "expected": recipe.expected} for recipe in found])
-    else:
-        table(
-            ["name", "title", "expected"], [(recipe.name, recipe.title, recipe.expected) for recipe in found]
+        emit(
+            [{key: getattr(recipe, key) for key in ("name", "title", "goal", "expected")} for recipe in found]
         )
+    else:
+        table(["name", "what it is", "to reach"], [(one.name, one.title, one.goal) for one in found])
 
 
 @recipes.command("show", examples="rnn-tui recipes show lyrics-lstm")
@@ -41,20 +44,32 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         emit(recipe)
         return
-    import tomli_w
-
+    out(f"{recipe.name}: {recipe.title}")
+    out()
     for heading, text in {
-        recipe.title: recipe.about,
+        "What it is": recipe.about,
         "From": recipe.source,
         "What the original got wrong, and what is done here": recipe.original_faults,
         "To reach": recipe.expected,
-        "Settings": tomli_w.dumps(recipe.settings).strip(),
     }.items():
         out(heading)
-        for line in text.splitlines():
+        for line in wrapped(text):
             out(f"  {line}".rstrip())
         out()
+    out("Settings")
+    for line in settings_text(name).splitlines():
+        out(f"  {line}".rstrip())
+    out()
     out(f"rnn-tui recipes run {recipe.name}")
+
+
+def wrapped(text: str) -> Iterator[str]:
+    """Yield the lines of paragraphs, broken for this terminal and an indentation of two."""
+    width = min(100, shutil.get_terminal_size().columns) - 2
+    for number, paragraph in enumerate(text.split("\n\n")):
+        if number:
+            yield ""
+        yield from textwrap.wrap(paragraph, max(20, width), break_on_hyphens=False, break_long_words=False)
 
 
 @recipes.command(

@@ -94,6 +94,7 @@ def show(run: str, as_json: bool, runs_dir: Path) -> None:
             "parameters": count(record["parameters"]),
             "steps": count(status.get("step")),
             "time": duration(status.get("elapsed")),
+            "loss in": (record["start"] or {}).get("unit"),
             "best": f"{figure(status.get('best_loss'))} at step {count(status.get('best_step'))}"
             if status.get("best_step") is not None
             else "",
@@ -103,15 +104,9 @@ def show(run: str, as_json: bool, runs_dir: Path) -> None:
     if record["validation"]:
         out()
         table(
-            ["step>", "validation>", "perplexity>", "bits/char>", "bits/byte>"],
+            ["step>", "validation>", *(f"{name}>" for name in record["measures"])],
             [
-                (
-                    count(p["step"]),
-                    figure(p["loss"]),
-                    figure(p["perplexity"], 2),
-                    figure(p["bpc"]),
-                    figure(p["bpb"]),
-                )
+                (count(p["step"]), *(figure(p[name]) for name in ("loss", *record["measures"])))
                 for p in thinned(record["validation"])
             ],
         )
@@ -132,6 +127,8 @@ def gather(run: "RunFolder") -> dict[str, Any]:
     if reader.bad_lines:
         say(f"run {run.name}: {reader.bad_lines} damaged records in its event log were left out")
     starts = [event.data for event in events if event.kind in ("start", "resume")]
+    measures = [str(name) for name in starts[-1].get("measures", ())] if starts else []
+    evaluations = [event.data for event in events if event.kind == "evaluation"]
     return {
         "run": run.name,
         "path": run.path,
@@ -145,12 +142,13 @@ def gather(run: "RunFolder") -> dict[str, Any]:
             for event in events
             if event.kind == "train"
         ],
+        "measures": measures,
         "validation": [
-            {"step": event.step}
-            | {key: number(event.data.get(key)) for key in ("loss", "perplexity", "bpc", "bpb")}
+            {"step": event.step} | {key: number(event.data.get(key)) for key in ("loss", *measures)}
             for event in events
             if event.kind == "validation"
         ],
+        "evaluation": evaluations[-1] if evaluations else None,
         "checkpoints": sorted(path.name for path in run.checkpoints.glob("step-*")),
         "settings": run.read_config(),
     }
@@ -199,6 +197,7 @@ def compare(names: tuple[str, ...], as_json: bool, runs_dir: Path) -> None:
     figures = {
         "state": [record["state"] for record in records],
         "parameters": [record["parameters"] for record in records],
+        "loss in": [(record["start"] or {}).get("unit") for record in records],
         **{
             key: [plain(status.get(key)) for status in statuses]
             for key in (

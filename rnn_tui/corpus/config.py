@@ -23,11 +23,16 @@ class CorpusConfig:
         int, Meta(ge=0, description="Keep only so many tokens from the start; 0 keeps all.")
     ] = 0
     validation: Annotated[
-        float, Meta(ge=0, lt=1, description="Share of the characters, from the end, held out for validation.")
+        float,
+        Meta(
+            ge=0,
+            lt=1,
+            description="Share of the text, of its lines or of the rows, from the end, held out for validation.",
+        ),
     ] = 0.1
     test: Annotated[
         float,
-        Meta(ge=0, lt=1, description="Share of the characters, after validation, held out for a final test."),
+        Meta(ge=0, lt=1, description="Share after validation, held out for a final test."),
     ] = 0.0
     strict: Annotated[
         bool, Meta(description="Refuse text that is not valid UTF-8 instead of replacing it.")

@@ -89,14 +89,19 @@ def _strip_punctuation(texts: Texts) -> Iterator[str]:
 
 def _transliterate(texts: Texts) -> Iterator[str]:
     """Write every character in ASCII, one by one: é as e, Ж as Zh, 深 as Shen."""
+    for text in texts:
+        yield text if text.isascii() else _in_ascii(text)
+
+
+def _in_ascii(text: str) -> str:
     try:
         from anyascii import anyascii
     except ImportError:
         raise UsageError(
-            "the step transliterate needs the package anyascii; install it with: "
+            "the step transliterate needs the package anyascii for a text that is not ASCII; install it with: "
             "pip install 'rnn-tui[transliterate]'"
         ) from None
-    return map(anyascii, texts)
+    return str(anyascii(text))
 
 
 _STEPS: dict[Step, Callable[[Texts], Iterator[str]]] = {

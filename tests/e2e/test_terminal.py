@@ -88,7 +88,7 @@ def test_start_train_watch_prompt_quit_and_find_it_again(terminal, tmp_path):
     app.type("n")
     app.wait_for("learning rate")
     app.wait_for("forget_bias")  # a child has asked the plugins for their options
-    app.type("\x15", "fables-en", *["\t"] * 4, "\x15", "64")  # the hidden size
+    app.type("\x15", "fables-en", *["\t"] * 5, "\x15", "64")  # the hidden size
     app.type(*["\t"] * 7, "\x15", "0.15")  # the minutes
     app.type("\x13")  # ctrl+s
     app.wait_for("running", "finished")
@@ -112,7 +112,7 @@ def test_start_train_watch_prompt_quit_and_find_it_again(terminal, tmp_path):
     app.type("\r")  # prompt this run
     app.wait_for("ready", seconds=60)
     app.type("The fox ", "\r")
-    app.wait_for("the length is reached", "stopped", seconds=60)
+    app.wait_for("longest copy", seconds=60)
     assert "The fox " in app.text
     assert "next token" in app.text
     app.type("\x1b")
