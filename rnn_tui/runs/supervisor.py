@@ -25,11 +25,11 @@ FOREGROUND = "RNN_TUI_FOREGROUND"
 """Set to 1 in the environment of a worker that must end with its parent; the worker asks the kernel for that."""
 
 _SPIN = {"GOMP_SPINCOUNT": "10000"}
-"""How long a thread of the OpenMP runtime turns at a barrier before it sleeps; its own default is 300 times as long.
+"""How long a thread of the OpenMP runtime turns at a barrier before it sleeps; its own default is 30 times as long.
 
 Where another process wants a core, the thread that is waited for has to get one: turning threads keep it away. Four
-threads on four cores beside one busy process were measured 19 times as fast with this, and no slower on a quiet
-machine. Who sets the variable, or OMP_WAIT_POLICY, is obeyed.
+threads on four cores beside one busy process were measured about 7 times as fast with this (docs/log.md). Who sets
+the variable, or OMP_WAIT_POLICY, is obeyed.
 """
 
 _LAST_WORD = 5.0
