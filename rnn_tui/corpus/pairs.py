@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_tui.corpus.config import CorpusConfig, Step
-from rnn_tui.corpus.prepare import Ids, Tokenizer, split_bounds
+from rnn_tui.corpus.prepare import Ids, Tokenizer
 from rnn_tui.corpus.snapshot import Progress, Snapshot, snapshot
 from rnn_tui.corpus.sources import STDIN
-from rnn_tui.errors import InputError, PluginError, UsageError, nearest
+from rnn_tui.corpus.splits import Prepared, split_bounds
+from rnn_tui.errors import InputError, PluginError, UsageError
 
 _BREAKING: frozenset[Step] = frozenset({"letters-only", "newlines-to-spaces", "collapse-spaces"})
 """Steps that write a space where a tab or a newline was."""
@@ -81,29 +82,11 @@ class Pairs:
         return self.part(0, min(len(self), enough)) if tokens else self
 
 
-@dataclass(frozen=True)
-class PreparedPairs:
+@dataclass(frozen=True, kw_only=True)
+class PreparedPairs(Prepared[Pairs]):
     """A text of lines, the tokenizer of both sides, and the encoded splits; one without a line is absent."""
 
-    name: str
-    fingerprint: str
-    """SHA-256 over all that decides the ids: text, steps, cut, split shares, tokenizer."""
-    snapshot: Snapshot
     tokenizer: Tokenizer
-    splits: dict[str, Pairs]
-
-    def split(self, name: str) -> Pairs:
-        """Return one split.
-
-        Raises:
-            UsageError: when there is none of that name, with those that are there.
-        """
-        if name not in self.splits:
-            there = ", ".join(self.splits)
-            raise UsageError(
-                f"the corpus {self.name} has no split {name!r}, only {there}{nearest(name, self.splits)}"
-            )
-        return self.splits[name]
 
     def text(self, split: str, line: int) -> tuple[str, str]:
         """Return source and target of a line as they stand in the text.
@@ -260,7 +243,9 @@ def _prepare(
         for name, (begin, end) in _bounds(len(whole), config).items()
         if end > begin
     }
-    return PreparedPairs(taken.name, fingerprint, taken, tokenizer, splits)
+    return PreparedPairs(
+        name=taken.name, fingerprint=fingerprint, snapshot=taken, splits=splits, tokenizer=tokenizer
+    )
 
 
 def _encode(config: CorpusConfig, taken: Snapshot, tokenizer: Tokenizer, progress: Progress | None) -> Pairs:

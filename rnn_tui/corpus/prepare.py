@@ -19,7 +19,8 @@ import numpy.typing as npt
 from rnn_tui.corpus.cache import discard, publish, staging
 from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.corpus.snapshot import Progress, Snapshot, snapshot
-from rnn_tui.errors import InputError, PluginError, UsageError, nearest
+from rnn_tui.corpus.splits import Prepared, split_bounds
+from rnn_tui.errors import InputError, PluginError
 from rnn_tui.files import disk_error, write_durable
 from rnn_tui.paths import cache_dir
 
@@ -70,29 +71,11 @@ class Split:
             raise InputError(f"{self.path}: the cache was deleted or cut short; start again") from None
 
 
-@dataclass(frozen=True)
-class PreparedCorpus:
+@dataclass(frozen=True, kw_only=True)
+class PreparedCorpus(Prepared[Split]):
     """A text, its tokenizer and its encoded splits; a split of fewer than two tokens is absent."""
 
-    name: str
-    fingerprint: str
-    """SHA-256 over all that decides the ids: text, steps, cut, split shares, tokenizer."""
-    snapshot: Snapshot
     tokenizer: Tokenizer
-    splits: dict[str, Split]
-
-    def split(self, name: str) -> Split:
-        """Return one split.
-
-        Raises:
-            UsageError: when there is none of that name, with those that are there.
-        """
-        if name not in self.splits:
-            there = ", ".join(self.splits)
-            raise UsageError(
-                f"the corpus {self.name} has no split {name!r}, only {there}{nearest(name, self.splits)}"
-            )
-        return self.splits[name]
 
     def pieces(self, split: str, start: int = 0, length: int | None = None) -> Iterator[str]:
         """Yield the text of a split, from its character `start` on, about a million characters at a time."""
@@ -162,18 +145,6 @@ def prepare_with(
     return _prepare(config, snapshot(config, progress=progress, keep_in=keep_in), tokenizer, progress)
 
 
-def split_bounds(chars: int, validation: float, test: float) -> dict[str, tuple[int, int]]:
-    """Return the first and the past-the-end character of each split.
-
-    Train comes first, then validation, then test: 1,115,394 characters with 0.1 for validation give 1,003,854
-    and 111,540, which is nanoGPT's split of tiny Shakespeare.
-    """
-    # Rounded at the ninth digit, so that 0.3 + 0.4 leaves 3 of 10 characters and not 2.
-    train = int(round(chars * (1 - validation - test), 9))
-    held_out = int(round(chars * (1 - test), 9))
-    return {"train": (0, train), "validation": (train, held_out), "test": (held_out, chars)}
-
-
 def _bounds(chars: int, config: CorpusConfig) -> dict[str, tuple[int, int]]:
     return split_bounds(chars, config.validation, config.test)
 
@@ -204,7 +175,9 @@ def _prepare(
     if config.first_tokens > tokens:
         note = f"the text has only {tokens:,} tokens, fewer than the first {config.first_tokens:,} asked for"
         taken = replace(taken, notes=(*taken.notes, note))
-    return PreparedCorpus(taken.name, fingerprint, taken, tokenizer, splits)
+    return PreparedCorpus(
+        name=taken.name, fingerprint=fingerprint, snapshot=taken, splits=splits, tokenizer=tokenizer
+    )
 
 
 def _encode(

@@ -24,8 +24,8 @@ import numpy.typing as npt
 from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.corpus.decoding import TextReport
 from rnn_tui.corpus.findings import text_findings
-from rnn_tui.corpus.prepare import split_bounds
 from rnn_tui.corpus.snapshot import Progress, Snapshot, snapshot
+from rnn_tui.corpus.splits import Prepared, split_bounds
 from rnn_tui.errors import InputError, UsageError, nearest
 
 Floats = npt.NDArray[np.float64]
@@ -61,31 +61,15 @@ class SeriesSplit:
     end: int
 
 
-@dataclass(frozen=True)
-class PreparedSeries:
+@dataclass(frozen=True, kw_only=True)
+class PreparedSeries(Prepared[SeriesSplit]):
     """A series, its scaling and its splits; a split without rows is absent."""
 
-    name: str
-    fingerprint: str
-    """SHA-256 over all that decides the numbers a model reads: text, cut, split shares, columns, scaling."""
-    snapshot: Snapshot
+    noun = "series"
+
     scaling: Scaling
     values: Floats
     """(n, C), all rows in the units of the data."""
-    splits: dict[str, SeriesSplit]
-
-    def split(self, name: str) -> SeriesSplit:
-        """Return one split.
-
-        Raises:
-            UsageError: when there is none of that name, with those that are there.
-        """
-        if name not in self.splits:
-            there = ", ".join(self.splits)
-            raise UsageError(
-                f"the series {self.name} has no split {name!r}, only {there}{nearest(name, self.splits)}"
-            )
-        return self.splits[name]
 
     def scaled(self, split: str) -> npt.NDArray[np.float32]:
         """Return the rows of a split, (m, C), as the model reads them."""
@@ -195,7 +179,14 @@ def _prepared(config: CorpusConfig, taken: Snapshot, scaling: Scaling, values: F
     numbers = (scaling.columns, scaling.mean, scaling.std)
     parts = (taken.sha256, config.first_tokens, config.validation, config.test, *numbers)
     fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return PreparedSeries(taken.name, fingerprint, taken, scaling, values, splits)
+    return PreparedSeries(
+        name=taken.name,
+        fingerprint=fingerprint,
+        snapshot=taken,
+        splits=splits,
+        scaling=scaling,
+        values=values,
+    )
 
 
 def _choose(names: Sequence[str], wanted: Sequence[str]) -> list[int]:

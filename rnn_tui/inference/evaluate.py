@@ -13,7 +13,7 @@ Torch is imported where it is needed: a model in NumPy does without.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,6 +83,23 @@ def corpus_of_model(header: ModelFile, path: Path) -> CorpusConfig:
     )
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be measured: a model file on a split of a corpus.
+
+    Attributes:
+        split: of the corpus as it is cut here; `about` has the name that was asked for.
+        about: what every report says of the model.
+    """
+
+    path: Path
+    corpus: CorpusConfig
+    split: str
+    device: str
+    progress: Progress | None
+    about: dict[str, Any]
+
+
 def evaluate_corpus(
     path: Path,
     corpus: CorpusConfig | None = None,
@@ -127,21 +144,16 @@ def evaluate_corpus(
         "validation_loss": header.training.get("validation_loss"),
         "split": split,
     }
+    asked = _Asked(path, chosen, name, device, progress, about)
     if header.task in ("aligned", "series"):
         if dynamic or lanes:
             raise UsageError(
                 f"{path}: dynamic evaluation and lanes are for models of a text, and this one is of the task "
                 f"{header.task!r}; leave them out"
             )
-        measure = _series if header.task == "series" else _aligned
-        return measure(path, chosen, name, device, progress, about)
+        return _series(asked) if header.task == "series" else _aligned(asked)
     return _text(
-        path,
-        chosen,
-        name,
-        device,
-        progress,
-        about,
+        asked,
         backend=backend,
         own=corpus is None,
         lanes=lanes,
@@ -151,12 +163,7 @@ def evaluate_corpus(
 
 
 def _text(
-    path: Path,
-    corpus: CorpusConfig,
-    split: str,
-    device: str,
-    progress: Progress | None,
-    about: dict[str, Any],
+    asked: _Asked,
     *,
     backend: "Backend",
     own: bool,
@@ -170,20 +177,20 @@ def _text(
         from rnn_tui.inference.numpy_evaluation import evaluate_numpy
         from rnn_tui.inference.numpy_model import load_numpy
 
-        plain, tokenizer, header = load_numpy(path)
+        plain, tokenizer, header = load_numpy(asked.path)
         measure = partial(evaluate_numpy, plain)
     else:
         from rnn_tui.tasks.evaluation import evaluate, evaluate_cold
 
-        model, tokenizer, header = load_model(path, device=device)
+        model, tokenizer, header = load_model(asked.path, device=asked.device)
         model.select_engine("auto")
         measure = partial(evaluate, model)
-    prepared = prepare_with(corpus, tokenizer, progress=progress)
-    part = prepared.split(split)
+    prepared = prepare_with(asked.corpus, tokenizer, progress=asked.progress)
+    part = prepared.split(asked.split)
     ids = part.ids()
 
     begin = time.perf_counter()
-    result = measure(ids, lanes=lanes, progress=_told("evaluating", progress))
+    result = measure(ids, lanes=lanes, progress=_told("evaluating", asked.progress))
     seconds = time.perf_counter() - begin
     notes = list(prepared.snapshot.notes)
     if part.unknown:
@@ -192,7 +199,7 @@ def _text(
             "its figures look better than they are"
         )
     limit = _validation_limit(header)
-    if own and about["split"] == "validation" and 0 < limit < result.tokens:
+    if own and asked.about["split"] == "validation" and 0 < limit < result.tokens:
         notes.append(
             f"training validates on the first {limit:,} tokens of this split (watch.validation_tokens); this is the "
             "figure of all of it"
@@ -200,7 +207,9 @@ def _text(
     fresh = None
     if cold and model is not None:
         window = _section(header, "data", DataConfig).seq_len
-        found = evaluate_cold(model, ids, window, progress=_told("evaluating in fresh windows", progress))
+        found = evaluate_cold(
+            model, ids, window, progress=_told("evaluating in fresh windows", asked.progress)
+        )
         fresh = ColdFigures(
             **asdict(_figures(found.mean, part)),
             window=found.window,
@@ -209,8 +218,8 @@ def _text(
     simple: dict[str, Figures] = {}
     adapted = None
     try:
-        trained = corpus_of_model(header, path)
-        training = prepared if trained == corpus else prepare_with(trained, tokenizer)
+        trained = corpus_of_model(header, asked.path)
+        training = prepared if trained == asked.corpus else prepare_with(trained, tokenizer)
     except RnnTuiError as error:
         if dynamic:
             raise
@@ -221,12 +230,16 @@ def _text(
 
             settings = dynamic(part.chars / part.tokens)
             adapting = evaluate_dynamic(
-                model, ids, training.split("train").ids(), settings, progress=_told("adapting", progress)
+                model,
+                ids,
+                training.split("train").ids(),
+                settings,
+                progress=_told("adapting", asked.progress),
             )
             adapted = DynamicFigures(**asdict(_figures(adapting.mean, part)), settings=settings)
-        simple = _baselines(training, prepared, part, notes, progress)
+        simple = _baselines(training, prepared, part, notes, asked.progress)
     return EvaluationReport(
-        **about,
+        **asked.about,
         **asdict(_figures(result.mean, part)),
         corpus=prepared.name,
         cold=fresh,
@@ -273,32 +286,25 @@ def _figures(loss: float, part: Split) -> Figures:
     return Figures(loss=loss, perplexity=perplexity(loss), bpc=bits / part.chars, bpb=bits / part.bytes)
 
 
-def _aligned(
-    path: Path,
-    corpus: CorpusConfig,
-    split: str,
-    device: str,
-    progress: Progress | None,
-    about: dict[str, Any],
-) -> AlignedReport:
+def _aligned(asked: _Asked) -> AlignedReport:
     from rnn_tui.tasks.aligned import evaluate_aligned, label_baselines
 
-    model, tokenizer, header = load_model(path, device=device)
+    model, tokenizer, header = load_model(asked.path, device=asked.device)
     model.select_engine("auto")
-    prepared = prepare_pairs_with(corpus, tokenizer, progress=progress)
-    pairs = prepared.split(split)
+    prepared = prepare_pairs_with(asked.corpus, tokenizer, progress=asked.progress)
+    pairs = prepared.split(asked.split)
     begin = time.perf_counter()
-    found = evaluate_aligned(model, pairs, progress=_told("evaluating", progress))
+    found = evaluate_aligned(model, pairs, progress=_told("evaluating", asked.progress))
     seconds = time.perf_counter() - begin
     notes, simple = list(prepared.snapshot.notes), {}
     try:
-        trained = corpus_of_model(header, path)
-        training = prepared if trained == corpus else prepare_pairs_with(trained, tokenizer)
+        trained = corpus_of_model(header, asked.path)
+        training = prepared if trained == asked.corpus else prepare_pairs_with(trained, tokenizer)
         simple = label_baselines(training.split("train"), pairs, tokenizer.vocab_size)
     except RnnTuiError as error:
         notes.append(f"no baselines: the corpus the model was trained on cannot be read: {error}")
     return AlignedReport(
-        **about,
+        **asked.about,
         corpus=prepared.name,
         loss=found.loss,
         accuracy=found.figures["accuracy"],
@@ -311,25 +317,18 @@ def _aligned(
     )
 
 
-def _series(
-    path: Path,
-    corpus: CorpusConfig,
-    split: str,
-    device: str,
-    progress: Progress | None,
-    about: dict[str, Any],
-) -> SeriesReport:
+def _series(asked: _Asked) -> SeriesReport:
     from rnn_tui.inference.forecast import evaluate_series
 
-    model, scaling, header = load_series(path, device=device)
+    model, scaling, header = load_series(asked.path, device=asked.device)
     model.select_engine("auto")
-    prepared = prepare_series_with(corpus, scaling, progress=progress)
-    part = prepared.split(split)
+    prepared = prepare_series_with(asked.corpus, scaling, progress=asked.progress)
+    part = prepared.split(asked.split)
     horizons = _section(header, "task", TaskConfig).horizons
     begin = time.perf_counter()
-    found = evaluate_series(model, prepared, split=split, horizons=horizons)
+    found = evaluate_series(model, prepared, split=asked.split, horizons=horizons)
     return SeriesReport(
-        **about,
+        **asked.about,
         corpus=prepared.name,
         columns=scaling.columns,
         rows=part.end - part.begin,

@@ -19,6 +19,7 @@ from rnn_tui.corpus.series import Floats, PreparedSeries
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.model.state import map_state
 from rnn_tui.plugin.core import State
+from rnn_tui.tasks.evaluation import evaluation_mode
 from rnn_tui.tasks.series import WARM
 
 EVENT_POINTS = 400
@@ -153,9 +154,7 @@ def _forecasts(
     left = sorted(set(horizons))
     made = {k: np.full((end - begin, len(series.scaling.columns)), np.nan) for k in left}
     first = max(0, begin - left[-1])
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(model):
         origins = np.arange(first, end - left[0])
         if len(origins):
             outputs, state = _read(model, series, first, len(origins))
@@ -175,8 +174,6 @@ def _forecasts(
             if len(origins):
                 outputs, state = model.step(outputs, state)
                 ahead += 1
-    finally:
-        model.train(was_training)
     return made
 
 

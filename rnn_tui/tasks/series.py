@@ -15,6 +15,7 @@ from rnn_tui.corpus.series import PreparedSeries
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
 from rnn_tui.tasks.config import DataConfig
+from rnn_tui.tasks.evaluation import evaluation_mode
 from rnn_tui.tasks.metrics import default_lanes
 from rnn_tui.tasks.rows import plan_rows, simple_losses
 from rnn_tui.tasks.task import Batch, Measured
@@ -139,9 +140,7 @@ def one_step_errors(
     lanes, stretch, warm = _layout(begin, end)
     firsts = begin + np.arange(lanes)[:, None] * stretch  # (lanes, 1): the first row that each forecasts
     squares = torch.zeros(values.shape[1], dtype=torch.float64)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(model):
         state = model.initial_state(lanes)
         for position in range(-warm, stretch - 1, _WINDOW):
             read = np.arange(position, min(position + _WINDOW, stretch - 1))
@@ -154,7 +153,5 @@ def one_step_errors(
                 targets = values[np.minimum(indices + 1, end - 1)]  # (lanes, T, C)
                 errors = model.outputs(features).cpu().double() - torch.from_numpy(targets)
                 squares += errors[torch.from_numpy(counted)].square().sum(0)
-    finally:
-        model.train(was_training)
     result: npt.NDArray[np.float64] = squares.numpy() / (end - begin)
     return result

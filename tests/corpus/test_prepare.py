@@ -11,8 +11,9 @@ import pytest
 from rnn_tui_text.char import CharTokenizer
 
 from rnn_tui.corpus.config import CorpusConfig
-from rnn_tui.corpus.prepare import prepare, prepare_with, split_bounds
+from rnn_tui.corpus.prepare import prepare, prepare_with
 from rnn_tui.corpus.snapshot import snapshot
+from rnn_tui.corpus.splits import split_bounds
 from rnn_tui.errors import DiskError, InputError, PluginError, UsageError
 
 
