@@ -8,7 +8,7 @@ import numpy as np
 
 from rnn_tui.plugin import Decoder, Tokenizer
 from rnn_tui.plugin.tokenizer import Ids
-from rnn_tui_text.surrogates import without_surrogates
+from rnn_tui_text.surrogates import to_utf8
 
 
 class ByteTokenizer(Tokenizer):
@@ -29,7 +29,7 @@ class ByteTokenizer(Tokenizer):
         return 256
 
     def encode(self, text: str) -> Ids:
-        return np.frombuffer(without_surrogates(text).encode(), np.uint8).copy()  # writable, as torch asks
+        return np.frombuffer(to_utf8(text), np.uint8).copy()  # writable, as torch asks
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
         tokens = ids.astype(np.uint8).tobytes() if isinstance(ids, np.ndarray) else bytes(ids)

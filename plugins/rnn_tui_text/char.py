@@ -13,8 +13,8 @@ from rnn_tui_text.blocks import blocks
 _CODES = 0x110000
 _REPLACEMENT = 0xFFFD
 _SURROGATES = slice(0xD800, 0xE000)
-_COUNTED_AT_ONCE = 1 << 20
-"""Characters in a block. Each costs a histogram of a million bins: line by line that is seconds for a MB."""
+_COUNTED_AT_ONCE = 1 << 18
+"""Characters in a block. Each costs a histogram up to its last code point, which line by line is slow."""
 
 
 class CharTokenizer(Tokenizer):
@@ -44,13 +44,15 @@ class CharTokenizer(Tokenizer):
         self._ids = np.zeros(_CODES, np.min_scalar_type(len(symbols)))
         self._ids[self._codes[1:]] = np.arange(1, len(symbols) + 1)
         self._ids[_SURROGATES] = self._ids[_REPLACEMENT]
-        self._ascii = self._ids[:256].astype(np.uint8).tobytes() if len(symbols) < 256 else None
+        # every code point up to 255, for `bytes.translate`, where an id is a byte
+        self._latin = self._ids[:256].tobytes() if len(symbols) < 256 else None
 
     @classmethod
     def train(cls, texts: Iterable[str], options: Options | None) -> Self:
         counts = np.zeros(_CODES, np.int64)
         for block in blocks(texts, _COUNTED_AT_ONCE):
-            counts += np.bincount(_code_points(block), minlength=_CODES)
+            found = np.bincount(_code_points(block))
+            counts[: len(found)] += found
         counts[_REPLACEMENT] += counts[_SURROGATES].sum()
         counts[_SURROGATES] = 0
         seen = counts.nonzero()[0]
@@ -68,9 +70,14 @@ class CharTokenizer(Tokenizer):
         return 0
 
     def encode(self, text: str) -> Ids:
-        if self._ascii is not None and text.isascii():  # five times as fast as the look-up below
-            return np.frombuffer(bytearray(text.encode().translate(self._ascii)), np.uint8)
-        return self._ids[_code_points(text)]
+        if self._latin is not None:  # 1.5 times as fast as the look-up below
+            try:
+                data = text.encode("latin-1")
+            except UnicodeEncodeError:  # said at the first wider character
+                pass
+            else:
+                return np.frombuffer(bytearray(data.translate(self._latin)), np.uint8)
+        return np.take(self._ids, _code_points(text))
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
         tokens = ids if isinstance(ids, np.ndarray) else np.fromiter(ids, np.int64)

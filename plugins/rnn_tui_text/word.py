@@ -1,7 +1,6 @@
 """Words, marks and spaces as tokens."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
@@ -11,25 +10,12 @@ import numpy as np
 from rnn_tui.plugin import Decoder, Meta, Tokenizer
 from rnn_tui.plugin.tokenizer import Ids
 from rnn_tui_text.blocks import blocks
+from rnn_tui_text.numbering import Numbers, slices
+from rnn_tui_text.splitting import LETTER, LOOK, token_starts
 from rnn_tui_text.surrogates import without_surrogates
 
 UNKNOWN = "<unk>"
 
-# Ideographs and kana stand alone: their scripts put no spaces between words.
-_ALONE = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# Accents and vowel signs inside words, which re's \w leaves out: Latin, Hebrew, Arabic, Indic, Thai, the
-# joiners.
-_SIGNS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0dff\u0e31-\u0e4e\u200c\u200d"
-_LETTER = f"(?:[^\\W{_ALONE}]|[{_SIGNS}])"
-# Every part has a longest form, so that a token never looks further than _LOOK characters ahead.
-_TOKEN = re.compile(
-    f"[{_ALONE}]"
-    f"| ?{_LETTER}{{1,48}}(?:['’]{_LETTER}{{1,12}})?"  # a word, with one apostrophe inside: don't, l'eau
-    f"| ?([^\\w\\s{_SIGNS}{_ALONE}])\\1{{0,63}}"  # a mark, repeated: , ... ---
-    f"|\\s{{1,64}}(?= [^\\s{_ALONE}])"  # white space, up to the space that the next word takes
-    f"|\\s{{1,64}}"
-)
-_LOOK = 68
 _CUT_AT_ONCE = 1 << 16
 
 
@@ -59,15 +45,20 @@ class WordTokenizer(Tokenizer):
     def __init__(self, tokens: list[str]) -> None:
         """Make the tokenizer whose ids 1, 2, ... are `tokens`, all different."""
         self._tokens = [UNKNOWN, *tokens]
-        self._ids = {token: index for index, token in enumerate(tokens, 1)}
+        self._numbers = Numbers(tokens)
         self._dtype = np.min_scalar_type(len(tokens))
 
     @classmethod
     def train(cls, texts: Iterable[str], options: Options) -> Self:
-        counts: Counter[str] = Counter()
-        for tokens in _token_stream(texts):
-            counts.update(tokens)
-        kept = [(-count, token) for token, count in counts.items() if count >= options.min_frequency]
+        numbers = Numbers()
+        counts = np.zeros(1, np.int64)
+        for text, starts in _token_stream(texts):
+            found = numbers.number(text, starts)
+            if len(numbers) >= len(counts):
+                counts = np.append(counts, np.zeros(len(numbers), np.int64))
+            np.add.at(counts, found, 1)
+        pairs = zip(numbers, counts[1 : len(numbers) + 1].tolist(), strict=True)
+        kept = [(-count, token) for token, count in pairs if count >= options.min_frequency]
         kept.sort()
         most = options.max_vocabulary - 1 if options.max_vocabulary else len(kept)
         return cls([token for _, token in kept[:most]])
@@ -84,9 +75,8 @@ class WordTokenizer(Tokenizer):
         return np.concatenate(list(self.encode_stream([text])))
 
     def encode_stream(self, texts: Iterable[str]) -> Iterator[Ids]:
-        get = self._ids.get
-        for tokens in _token_stream(texts):
-            yield np.fromiter((get(token, 0) for token in tokens), self._dtype, len(tokens))
+        for block, starts in _token_stream(texts):
+            yield self._numbers.find(block, starts).astype(self._dtype)
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
         tokens = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
@@ -97,8 +87,11 @@ class WordTokenizer(Tokenizer):
         return _WordDecoder(self._tokens)
 
     def unknown(self, text: str) -> list[str]:
-        tokens = (token for block in _token_stream([text]) for token in block)
-        return [token for token in dict.fromkeys(tokens) if token not in self._ids]
+        unknown: dict[str, None] = {}
+        for block, starts in _token_stream([text]):
+            lacking = np.flatnonzero(self._numbers.find(block, starts) == 0)
+            unknown.update(dict.fromkeys(slices(block, starts, lacking)))
+        return list(unknown)
 
     def token_text(self, token: int) -> str:
         return self._tokens[token]
@@ -113,7 +106,7 @@ class WordTokenizer(Tokenizer):
             raise ValueError("the state of a word tokenizer is {'tokens': [text, ...]}")
         if len(set(tokens)) != len(tokens):
             raise ValueError("the state of a word tokenizer holds a token twice")
-        if not all(0 < len(token) <= _LOOK and without_surrogates(token) == token for token in tokens):
+        if not all(0 < len(token) <= LOOK and without_surrogates(token) == token for token in tokens):
             raise ValueError("the state of a word tokenizer holds what is no token")
         return cls(list(tokens))
 
@@ -131,28 +124,21 @@ class _WordDecoder(Decoder):
         return text
 
 
-_TAKES_SPACE = re.compile(f"[,.;:!?>]|{_LETTER}")
+_TAKES_SPACE = re.compile(f"[,.;:!?>]|{LETTER}")
 
 
-def _token_stream(texts: Iterable[str]) -> Iterator[list[str]]:
+def _token_stream(texts: Iterable[str]) -> Iterator[tuple[str, Ids]]:
     """Cut text that comes in pieces into tokens, the same ones whatever the pieces.
 
-    A token's form depends on _LOOK characters from its start and no more: where so many are there it is
-    final, the rest waits for the next block.
+    Yields blocks of whole tokens, and where in each its tokens start. A token's form depends on LOOK characters
+    from its start and no more: where so many are there it is final, the rest waits for the next block.
     """
     held = ""
     for block in blocks(texts, _CUT_AT_ONCE):
         held += without_surrogates(block)
-        tokens, end = _tokens_before(len(held) - _LOOK, held)
+        starts = token_starts(held)
+        final = int(np.searchsorted(starts, len(held) - LOOK))
+        end = int(starts[final])
+        yield held[:end], starts[:final]
         held = held[end:]
-        yield tokens
-    yield _tokens_before(len(held), held)[0]
-
-
-def _tokens_before(limit: int, text: str) -> tuple[list[str], int]:
-    """Return the tokens of `text` that start before `limit`, and where the next one starts."""
-    tokens = [match.group() for match in _TOKEN.finditer(text)]
-    end = len(text)
-    while tokens and end - len(tokens[-1]) >= limit:
-        end -= len(tokens.pop())
-    return tokens, end
+    yield held, token_starts(held)

@@ -209,7 +209,7 @@ def _write_ids(
     """Encode `texts` into a file; return how many tokens there are and how many of them are unknown."""
     tokens = unknown = 0
 
-    def encoded() -> Iterator[bytes]:
+    def encoded() -> Iterator[memoryview]:
         nonlocal tokens, unknown
         for ids in tokenizer.encode_stream(texts):
             if len(ids) and (int(ids.max()) >= tokenizer.vocab_size or int(ids.min()) < 0):
@@ -217,7 +217,7 @@ def _write_ids(
             tokens += len(ids)
             if tokenizer.unknown_id is not None:
                 unknown += int(np.count_nonzero(ids == tokenizer.unknown_id))
-            yield ids.astype(dtype, copy=False).tobytes()
+            yield np.ascontiguousarray(ids, dtype).view(np.uint8).data
 
     write_durable(path, encoded())
     return tokens, unknown

@@ -150,13 +150,13 @@ def _build(
     folder: Path, source: Source, config: CorpusConfig, progress: Progress | None
 ) -> tuple[str, _Entry]:
     counts = Counts()
-    lines = _Lines()
+    passed = _Passed()
     marks = [(0, 0)]
     digest = hashlib.sha256()
 
     def encoded() -> Iterator[bytes]:
         chars = size = 0
-        raw = lines.count(_texts(source, counts, config.strict, progress))
+        raw = passed.count(_texts(source, counts, config.strict, progress))
         for text in _gathered(normalise(raw, config.normalise)):
             data = text.encode()
             chars, size = chars + len(text), size + len(data)
@@ -168,7 +168,7 @@ def _build(
         write_durable(staged / "text.txt", encoded())
         chars, size = marks[-1]
         where = "standard input" if config.source == STDIN else config.source
-        if not lines.chars:
+        if not passed.chars:
             raise InputError(
                 f"{where}: the text is empty{' but for a byte order mark' if counts.bom else ''}; give a text"
             )
@@ -176,7 +176,7 @@ def _build(
             raise InputError(
                 f"{where}: nothing is left after {', '.join(config.normalise)}; leave that step out"
             )
-        report = counts.report(lines.chars, lines.lines)
+        report = counts.report(passed.chars, unfinished=passed.last != "\n")
         entry = _Entry(digest.hexdigest(), chars, size, tuple(marks[:-1]), report)
         data = msgspec.json.encode(entry)
         write_durable(staged / "entry.json", [data])
@@ -197,20 +197,17 @@ def _load(path: Path) -> _Entry | None:
         return None
 
 
-class _Lines:
-    """Counts the characters and lines that pass."""
+class _Passed:
+    """How many characters a text has had so far, and the last of them."""
 
     chars = 0
-    lines = 0
+    last = "\n"
 
     def count(self, texts: Iterable[str]) -> Iterator[str]:
-        last = "\n"
         for text in texts:
             self.chars += len(text)
-            self.lines += text.count("\n")
-            last = text[-1:] or last
+            self.last = text[-1:] or self.last
             yield text
-        self.lines += last != "\n"
 
 
 def _gathered(texts: Iterable[str]) -> Iterator[str]:
@@ -243,6 +240,7 @@ def _texts(source: Source, counts: Counts, strict: bool, progress: Progress | No
         yield from decode(told(_blocks(_stdin(), None)), counts, where="standard input", strict=strict)
     for index, path in enumerate(source.files):
         if index:
+            counts.newlines += 1
             yield "\n"
         yield from decode(told(_file_blocks(path)), counts, where=source.label(path), strict=strict)
 

@@ -36,7 +36,19 @@ pieces = st.one_of(
         str.encode
     ),
     st.sampled_from(
-        [b"\r\n", b"\r", b"\n", b"\xc3", b"\xe6\xb7", b"\xff", b"\x80\x80", b"\xed\xa0\x80", b"\x1b["]
+        [
+            b"\r\n",
+            b"\r",
+            b"\n",
+            b"\xc3",
+            b"\xe6\xb7",
+            b"\xff",
+            b"\x80\x80",
+            b"\xed\xa0\x80",
+            b"\x1b[",
+            b"\t",
+            b"\x7f",
+        ]
     ),
 )
 
@@ -50,6 +62,7 @@ def test_the_text_and_the_counts_do_not_depend_on_the_blocks(middle: bytes, cuts
     assert counts.invalid_bytes == wrong
     assert counts.bytes == len(data)
     assert counts.crlf == whole.count("\r\n")
+    assert counts.newlines == whole.count("\n")
     lone = whole.count("\r") - whole.count("\r\n")
     assert counts.controls == lone + sum(
         (char < " " and char not in "\t\r\n") or char == "\x7f" for char in whole

@@ -1,9 +1,15 @@
 """Tokenizers: ids and texts worked out by hand. The general laws are in test_laws.py."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rnn_tui_text import char
 from rnn_tui_text.byte import ByteTokenizer
 from rnn_tui_text.char import CharTokenizer
+from rnn_tui_text.splitting import TOKEN
 from rnn_tui_text.word import WordTokenizer
 
 
@@ -56,6 +62,28 @@ def test_char_ids_widen_with_the_vocabulary():
     assert tokenizer.decode(tokenizer.encode(text + "a")) == text + "a"
 
 
+@pytest.mark.parametrize(
+    "alphabet", ["ab \n", "aé\x00ÿ", "a’é漢😀", "a" + "".join(map(chr, range(0x4E00, 0x4F10)))]
+)
+@given(data=st.data())
+def test_char_as_a_dictionary(alphabet, data):
+    """An alphabet of Latin-1, one that is wider, and one whose ids take two bytes; texts that need a wider table."""
+    tokenizer = CharTokenizer.train([alphabet], None)
+    table = {symbol: index for index, symbol in enumerate(tokenizer.to_state()["symbols"], 1)}
+    text = data.draw(st.text(st.sampled_from(alphabet + "aÿāżœ漢\U0010ffff\ud800"), max_size=40))
+    ids = tokenizer.encode(text)
+    assert ids.tolist() == [table.get(char, 0) for char in text]
+    assert ids.dtype == (np.uint16 if len(alphabet) > 255 else np.uint8)
+    assert ids.flags.writeable  # as torch asks
+
+
+def test_char_counts_over_blocks(monkeypatch):
+    """Blocks whose last code points differ: each adds to its own part of the counts."""
+    text = "aaaa漢漢漢\U0010ffff\U0010ffff" + "é" * 5
+    monkeypatch.setattr(char, "_COUNTED_AT_ONCE", 3)
+    assert CharTokenizer.train([text], None).to_state() == {"symbols": "éa漢\U0010ffff"}
+
+
 def test_char_takes_a_surrogate_for_the_replacement_character():
     tokenizer = CharTokenizer.train(["a\ud800a\ufffd"], None)
     assert tokenizer.to_state() == {"symbols": "a\ufffd"}
@@ -97,6 +125,26 @@ def test_word_vocabulary_is_cut_by_frequency():
     assert _words(text, min_frequency=2).to_state() == {"tokens": [" a", " b"]}
     assert _words(text, max_vocabulary=2).to_state() == {"tokens": [" a"]}
     assert _words(text, max_vocabulary=2).vocab_size == 2
+
+
+def test_word_vocabulary_and_ids_as_by_expression():
+    """Words of every length, some only once, over several blocks, beside a count of what the expression finds."""
+    words = [
+        f" w{number if number % 5 == 0 else number % 97}{'x' * (number % 23)}" for number in range(30_000)
+    ]
+    text = "é,".join(words)
+    tokens = [match.group() for match in TOKEN.finditer(text)]
+    ranked = sorted(Counter(tokens).items(), key=lambda item: (-item[1], item[0]))
+    tokenizer = _words(text)
+    assert len(text) > 4 * 65_536
+    assert tokenizer.to_state() == {"tokens": [token for token, _ in ranked]}
+    table = {token: index for index, (token, _) in enumerate(ranked, 1)}
+    assert tokenizer.encode(text).tolist() == [table[token] for token in tokens]
+    frequent = _words(text, min_frequency=5)
+    kept = {token: index for index, (token, count) in enumerate(ranked, 1) if count >= 5}
+    assert 1 < len(kept) < len(table)
+    assert frequent.encode(text).tolist() == [kept.get(token, 0) for token in tokens]
+    assert frequent.unknown(text) == [token for token in dict.fromkeys(tokens) if token not in kept]
 
 
 def test_word_unknown():
