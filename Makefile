@@ -10,7 +10,7 @@ help:
 	@echo "make test          the tests, under ten minutes on two cores"
 	@echo "make recipes       every recipe shortened, as a test"
 	@echo "make check         formatting, lint, types, import contracts"
-	@echo "make bench         the figures of docs/log.md"
+	@echo "make bench         the figures of docs/log.md beside their goals, ten minutes on four cores"
 	@echo "make experiments   every recipe whole, for docs/experiments.md; DATA=folder of the texts, NAMES='some of them'"
 	@echo "make docs          the pictures of the README"
 

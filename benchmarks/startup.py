@@ -5,17 +5,26 @@ import subprocess
 import sys
 import time
 
+from benchmarks.common import Goal, Options
 
-def startup(repeats: int) -> None:
-    """CPU and wall time of `--help` and `runs list`, each the least of several runs."""
+HELP = Goal(120.0, 80.0, "ms of CPU")
+
+
+def startup(options: Options) -> None:
+    """CPU and wall time of commands that compute nothing, each the least of several runs."""
     for words in (["--help"], ["runs", "list"], ["plugins", "list"]):
         cpu, wall = [], []
-        for _ in range(max(5, repeats)):
+        for _ in range(max(5, options.repeats)):
             before, begin = os.times(), time.perf_counter()
-            subprocess.run([sys.executable, "-m", "rnn_tui", *words], stdout=subprocess.DEVNULL, check=True)
+            subprocess.run([sys.executable, "-m", "rnn_tui", *words], capture_output=True, check=True)
             after = os.times()
             wall.append(time.perf_counter() - begin)
             cpu.append(
                 after.children_user + after.children_system - before.children_user - before.children_system
             )
-        print(f"rnn-tui {' '.join(words):14} {min(cpu) * 1e3:4.0f} ms CPU, {min(wall) * 1e3:4.0f} ms wall")
+        least = min(cpu) * 1e3
+        told = f"rnn-tui {' '.join(words)}"
+        print(
+            HELP.judge(told, least) if words == ["--help"] else f"{told}: {least:.0f} ms of CPU",
+            f"({min(wall) * 1e3:.0f} ms on the clock)",
+        )

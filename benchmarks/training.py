@@ -1,133 +1,99 @@
-"""Training and sampling: every installed architecture beside the tutorial's loop and nn.LSTM."""
-
-from collections.abc import Callable
+"""Training: cells on every rung beside torch's modules and the tutorials' loop, and word level."""
 
 import torch
-from rnn_tui_text.char import CharTokenizer
-from torch.nn import functional
 
-from benchmarks.timing import interleave, table
-from benchmarks.tutorial import TutorialLSTM, clip
-from rnn_tui.inference.config import SamplingConfig
-from rnn_tui.inference.generate import generate, prime
-from rnn_tui.inference.torch_reader import TorchReader
-from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.recurrence import Engine
-from rnn_tui.model.recurrent_model import RecurrentModel, build_model
-from rnn_tui.plugin.registry import list_plugins, load_plugin
-from rnn_tui.tasks.next_token import sequence_loss
-from rnn_tui.training.config import OptimConfig
-from rnn_tui.training.optim import build_optimizer, clip_gradients
+from benchmarks.common import VOCABULARY, Goal, Options, architecture, rungs_of
+from rnn_tui.bench.baseline import Kind, TorchModel, Tutorial, torch_updates, tutorial_updates
+from rnn_tui.bench.machine import large_products
+from rnn_tui.bench.subjects import Training, nearest_kind, weights_in_products
+from rnn_tui.bench.timing import Timings, Variant, interleave, table
 
-VOCABULARY = 66
-SIZES = [(256, 32, 64), (512, 32, 35)]  # hidden size, batch size, seq_len
+CELLS = ["lstm", "gru", "rnn", "LayerNormLSTM", "PeepholeLSTM", "MinimalGated"]
+BESIDE_EMBEDDING = Goal(1.2, 1.5)
+BESIDE_BEST_FORM = Goal(1.4, 1.9)
+BESIDE_TUTORIAL = Goal(2.0, 2.7)
+SMALL = Goal(0.6, 0.75)
+WORDS = Goal(0.95)
+WORDS_TUTORIAL = Goal(10.0)
 
 
-def _model(name: str, hidden: int, engine: Engine = "auto") -> RecurrentModel:
-    model = build_model(
-        load_plugin("architecture", name), {}, ModelConfig(arch=name, hidden_size=hidden), VOCABULARY
+def cells(options: Options) -> None:
+    """1x512, B32 T35: each cell, loop, eager and compiled, beside the module whose tokens cost most nearly the same."""
+    for name in CELLS:
+        timings, kind, fastest = _measure(name, 512, 32, 35, options)
+        embedding, one_hot = f"nn.{kind.upper()} embedding", f"nn.{kind.upper()} one-hot"
+        if kind == "lstm":
+            print(BESIDE_EMBEDDING.judge(f"{fastest} beside {embedding}", timings.ratio(fastest, embedding)))
+        else:
+            best = max((embedding, one_hot), key=lambda each: _median(timings, each))
+            print(BESIDE_BEST_FORM.judge(f"{fastest} beside {best}", timings.ratio(fastest, best)))
+        taught = f"tutorial {kind.upper()}"
+        print(BESIDE_TUTORIAL.judge(f"{fastest} beside the {taught}", timings.ratio(fastest, taught)) + "\n")
+
+
+def small(options: Options) -> None:
+    """1x256, B32 T35: where nn.LSTM is at its best."""
+    timings, _, fastest = _measure("lstm", 256, 32, 35, options)
+    best = "nn.LSTM one-hot"
+    print(SMALL.judge(f"{fastest} beside {best}", timings.ratio(fastest, best)))
+
+
+def _measure(name: str, hidden: int, batch: int, length: int, options: Options) -> tuple[Timings, Kind, str]:
+    """Measure a cell's rungs and what they are held against; return the timings, the kind and the fastest rung."""
+    ids = torch.randint(VOCABULARY, (batch, length + 1))
+    variants: dict[str, Variant] = {}
+    weights = 0
+    for rung, model in rungs_of(name, hidden):
+        variants[f"{name} {rung}"] = Training(model, ids)
+        weights = weights_in_products(model, architecture(name), {})
+    ours = list(variants)
+    kind = nearest_kind(weights, "one-hot", VOCABULARY, hidden, 1)
+    variants[f"nn.{kind.upper()} embedding"] = torch_updates(
+        TorchModel(kind, "embedding", VOCABULARY, hidden), ids
     )
-    model.select_engine(engine)
-    return model
+    variants[f"nn.{kind.upper()} one-hot"] = torch_updates(
+        TorchModel(kind, "one-hot", VOCABULARY, hidden), ids
+    )
+    variants[f"tutorial {kind.upper()}"] = tutorial_updates(Tutorial(kind, VOCABULARY, hidden), ids)
+    timings = interleave(variants, options.repeats, seconds=options.seconds, threads=options.threads)
+    limit = interleave({"products": large_products(torch.device("cpu"))}, 3).rate("products")
+    print(f"{name} 1x{hidden}, batch {batch}, seq_len {length}, vocabulary {VOCABULARY}")
+    print(table(timings, "tokens/s", *list(variants)[len(ours) :]))
+    fastest = max(ours, key=lambda each: _median(timings, each))
+    if limit:
+        achieved = 6e-9 * weights * _median(timings, fastest)
+        print(
+            f"{fastest}: {achieved:.0f} GFLOP/s, {achieved / limit.most:.0%} of {limit.most:.0f} in a large product"
+        )
+    return timings, kind, fastest
 
 
-def _names() -> list[str]:
-    return [info.name for info in list_plugins("architecture") if info.error is None]
+def _median(timings: Timings, name: str) -> float:
+    rate = timings.rate(name)
+    return rate.median if rate else 0.0
 
 
-def _updates(model: RecurrentModel, ids: torch.Tensor) -> Callable[[], float]:
-    """Whole updates: forward, backward, clip, optimiser."""
-    optimizer = build_optimizer(OptimConfig(), model.parameters())
-    parameters = list(model.parameters())
-
-    def run() -> float:
-        for _ in range(4):
-            loss, _state = sequence_loss(model, ids[:, :-1], ids[:, 1:], model.initial_state(len(ids)))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            clip_gradients(parameters, 1.0)
-            optimizer.step()
-        return 4 * ids[:, 1:].numel()
-
-    return run
-
-
-def engines(repeats: int) -> None:
-    """Each cell on the plain loop and on the eager rung; two processes' worth of noise hits both alike."""
-    for hidden, batch, length in SIZES:
-        ids = torch.randint(VOCABULARY, (batch, length + 1))
-        for name in _names():
-            model = _model(name, hidden, "eager")
-            if model.engine()[0] != "eager":
-                print(f"{name}: {model.engine()[1]}")
-                continue
-            loop = f"{name} loop"
-            rates = interleave(
-                {loop: _updates(_model(name, hidden, "loop"), ids), f"{name} eager": _updates(model, ids)},
-                repeats,
-            )
-            print(f"hidden {hidden}, batch {batch}, seq_len {length}")
-            print(table(rates, "tokens/s", loop) + "\n", flush=True)
-
-
-def train(repeats: int) -> None:
-    """Whole updates of every architecture, each cell on the eager rung where it can."""
-    for hidden, batch, length in SIZES:
-        ids = torch.randint(VOCABULARY, (batch, length + 1))
-
-        def ours(name: str, ids: torch.Tensor = ids, hidden: int = hidden) -> Callable[[], float]:
-            return _updates(_model(name, hidden), ids)
-
-        tutorial = TutorialLSTM(VOCABULARY, hidden)
-        parameters = list(tutorial.parameters())
-        sgd = torch.optim.SGD(parameters, 1.0)
-
-        def taught(ids: torch.Tensor = ids, tutorial=tutorial, parameters=parameters, sgd=sgd) -> float:  # type: ignore[no-untyped-def]
-            for _ in range(4):
-                logits, _state = tutorial(ids[:, :-1], tutorial.start(len(ids)))
-                loss = functional.cross_entropy(logits, ids[:, 1:].T.flatten())
-                sgd.zero_grad()
-                loss.backward()
-                clip(parameters, 1.0)
-                sgd.step()
-            return 4 * ids[:, 1:].numel()
-
-        print(f"hidden {hidden}, batch {batch}, seq_len {length}, vocabulary {VOCABULARY}, one-hot")
-        rates = interleave({"tutorial LSTM": taught} | {name: ours(name) for name in _names()}, repeats)
-        print(table(rates, "tokens/s", "tutorial LSTM", "nn-lstm") + "\n")
-
-
-def sample(repeats: int) -> None:
-    """One stream, temperature 0.8."""
-    tokenizer = CharTokenizer.train([bytes(range(33, 98)).decode()], None)
-    for hidden in (128, 512):
-        tutorial = TutorialLSTM(tokenizer.vocab_size, hidden)
-
-        def taught(tutorial: TutorialLSTM = tutorial) -> float:
-            state, token = tutorial.start(1), torch.zeros(1, 1, dtype=torch.long)
-            for _ in range(100):
-                logits, state = tutorial(token, state)
-                token = torch.multinomial(functional.softmax(logits / 0.8, -1), 1)
-                token.item()
-            return 100
-
-        def ours(name: str, hidden: int = hidden):  # type: ignore[no-untyped-def]
-            model = build_model(
-                load_plugin("architecture", name),
-                {},
-                ModelConfig(arch=name, hidden_size=hidden),
-                tokenizer.vocab_size,
-            ).eval()
-            reader = TorchReader(model)
-            config = SamplingConfig(temperature=0.8, length=100, seed=1)
-
-            def run() -> float:
-                for _ in generate(reader, tokenizer, prime(reader, tokenizer, "A"), config):
-                    pass
-                return 100
-
-            return run
-
-        print(f"hidden {hidden}, batch 1")
-        rates = interleave({"tutorial LSTM": taught} | {name: ours(name) for name in _names()}, repeats)
-        print(table(rates, "tokens/s", "tutorial LSTM") + "\n")
+def words(options: Options) -> None:
+    """2x650 tied, B20 T35, 33,278 words: bound by the product with the vocabulary, where there is little to win."""
+    vocabulary, hidden, layers = 33_278, 650, 2
+    ids = torch.randint(vocabulary, (20, 36))
+    models = rungs_of(
+        "lstm", hidden, vocabulary=vocabulary, num_layers=layers, encoder="embedding", tie_weights=True
+    )
+    variants: dict[str, Variant] = {
+        f"lstm {rung}": Training(model, ids) for rung, model in models if rung != "loop"
+    }
+    ours = list(variants)
+    theirs, taught = "nn.LSTM embedding tied", "tutorial LSTM"
+    variants[theirs] = torch_updates(
+        TorchModel("lstm", "embedding", vocabulary, hidden, layers, tied=True), ids
+    )
+    timings = interleave(variants, min(4, options.repeats), seconds=options.seconds, threads=options.threads)
+    # an update of the tutorial takes 10 s at seq_len 35: a shorter one, once, costs as much for a token
+    slow = {taught: tutorial_updates(Tutorial("lstm", vocabulary, hidden, layers), ids[:, :8])}
+    interleave(slow, 1, threads=options.threads, into=timings)
+    print(f"lstm 2x650 tied, batch 20, seq_len 35 (tutorial, untied: 7), vocabulary {vocabulary}")
+    print(table(timings, "tokens/s", theirs, taught))
+    fastest = max(ours, key=lambda each: _median(timings, each))
+    print(WORDS.judge(f"{fastest} beside {theirs}", timings.ratio(fastest, theirs)))
+    print(WORDS_TUTORIAL.judge(f"{fastest} beside the {taught}", timings.ratio(fastest, taught)))

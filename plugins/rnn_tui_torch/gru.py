@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tui.plugin import Core
+from rnn_tui_torch.fused import run_layer
 from rnn_tui_torch.resets import run_with_resets
 
 
@@ -37,8 +38,8 @@ class TorchGRU(Core):
         return h, h
 
     def _run(self, xs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        ys, h = self.gru(xs, state.unsqueeze(0).contiguous())  # torch's states are (1, B, H)
-        return ys, h.squeeze(0)
+        ys, h = run_layer(torch.gru, xs, [state], self.gru.all_weights[0])
+        return ys, h
 
 
 def _clear(rows: Tensor, state: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tui.plugin import Core
+from rnn_tui_torch.fused import run_layer
 from rnn_tui_torch.resets import run_with_resets
 
 
@@ -50,9 +51,8 @@ class TorchLSTM(Core):
         return h, LSTMState(h, c)
 
     def _run(self, xs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        h, c = (leaf.unsqueeze(0).contiguous() for leaf in state)  # torch's states are (1, B, H)
-        ys, (h, c) = self.lstm(xs, (h, c))
-        return ys, LSTMState(h.squeeze(0), c.squeeze(0))
+        ys, h, c = run_layer(torch.lstm, xs, state, self.lstm.all_weights[0])
+        return ys, LSTMState(h, c)
 
 
 def _clear(rows: Tensor, state: LSTMState) -> LSTMState:

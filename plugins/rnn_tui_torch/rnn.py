@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tui.plugin import Core, Meta
+from rnn_tui_torch.fused import run_layer
 from rnn_tui_torch.resets import run_with_resets
 
 
@@ -28,6 +29,7 @@ class TorchRNN(Core):
         self.output_size = hidden_size
         self.rnn = nn.RNN(input_size, hidden_size, nonlinearity=nonlinearity, batch_first=True)
         self.cell = {"tanh": torch.rnn_tanh_cell, "relu": torch.rnn_relu_cell}[nonlinearity]
+        self.kernel = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[nonlinearity]
 
     def initial_state(
         self, batch_size: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
@@ -45,8 +47,8 @@ class TorchRNN(Core):
         return h, h
 
     def _run(self, xs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        ys, h = self.rnn(xs, state.unsqueeze(0).contiguous())  # torch's states are (1, B, H)
-        return ys, h.squeeze(0)
+        ys, h = run_layer(self.kernel, xs, [state], self.rnn.all_weights[0])
+        return ys, h
 
 
 def _clear(rows: Tensor, state: Tensor) -> Tensor:

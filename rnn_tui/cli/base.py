@@ -147,14 +147,16 @@ def runs_dir_option(command: F) -> F:
     )(command)
 
 
-def backend_option(command: F) -> F:
-    """Add `--backend`, given to the function as `backend: Backend`."""
+def backend_option(*choices: str) -> Callable[[F], F]:
+    """Add `--backend`, given to the function as `backend`; the first of `choices` is the default."""
+    auto = " auto: the one that is done sooner." if "auto" in choices else ""
     return click.option(
         "--backend",
-        type=click.Choice(["torch", "numpy"]),
-        default="torch",
-        help="What computes. numpy: an independent way without torch, for architectures that have a step in it.",
-    )(command)
+        type=click.Choice(choices),
+        default=choices[0],
+        help="What computes. numpy: an independent way without torch, for architectures that have a step in it."
+        + auto,
+    )
 
 
 def json_option(command: F) -> F:

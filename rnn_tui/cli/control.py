@@ -154,9 +154,12 @@ def wait_for_checkpoint(run: "RunFolder", answer: "Event") -> None:
     while time.monotonic() < deadline:
         alive = run_state(run).alive  # before the log is read, so that its last words are heard
         for event in reader.poll():
-            if event.seq > answer.seq and event.kind == "checkpoint":
+            if event.seq <= answer.seq:
+                continue
+            # another one may have been on its way
+            if event.kind == "checkpoint" and event.data.get("reason") == "request":
                 return
-            if event.seq > answer.seq and event.kind == "warning":  # what a worker says of a save that failed
+            if event.kind == "warning" and event.data.get("unsaved") == "request":
                 raise DiskError(f"run {run.name}: {event.data.get('message')}")
         if not alive:
             raise InputError(

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="cpu", help="Where it is computed."
 )
-@backend_option
+@backend_option("torch", "numpy")
 @json_option
 @runs_dir_option
 def evaluate(
@@ -102,7 +102,7 @@ def evaluate(
     from rnn_tui.corpus.sources import check_source
     from rnn_tui.errors import UsageError
     from rnn_tui.inference.evaluate import corpus_settings, evaluate_corpus
-    from rnn_tui.model.file import read_header
+    from rnn_tui.model.header import read_header
 
     settings = (dynamic_segment, dynamic_lr, dynamic_decay)
     if not dynamic and any(value is not None for value in settings):
@@ -119,10 +119,6 @@ def evaluate(
         text = replace(own, source=corpus, first_tokens=0)
     if split is None:
         split = "all" if corpus is not None else "validation" if own.validation else "train"
-    if backend == "torch":
-        from rnn_tui.model.device import leave_one_core
-
-        leave_one_core()
     with progress_bar() as progress:
         report = evaluate_corpus(
             path,

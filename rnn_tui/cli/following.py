@@ -56,7 +56,9 @@ class Figures:
 
     def take(self, event: "Event") -> None:
         """Bring the figures up to date with one event."""
-        data, self.step = event.data, event.step
+        data = event.data
+        if event.kind != "checkpoint":  # told when its files are there, with the step of what is in them
+            self.step = event.step
         match event.kind:
             case "start" | "resume":
                 self.parameters, self.total_steps = data.get("parameters"), data.get("total_steps")
@@ -202,6 +204,8 @@ class Bar:
 
 def narration(event: "Event") -> str:
     """Return the line that tells of an event; empty for those that only carry figures."""
+    from rnn_tui.runs.switches import switch_line
+
     data: dict[str, Any] = event.data
     match event.kind:
         case "start" | "resume":
@@ -214,6 +218,8 @@ def narration(event: "Event") -> str:
             return f"{what}: {data.get('arch')}, {size} parameters, on {data.get('device_name') or data.get('device')}"
         case "note" | "warning":  # an error is told when the run has ended with it
             return f"{'' if event.kind == 'note' else event.kind + ': '}{data.get('message', '')}"
+        case "engine" | "threads":
+            return f"step {event.step}: {switch_line(event)}"
         case "state":
             return f"{data.get('state')} at step {event.step}"
         case "command":

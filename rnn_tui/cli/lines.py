@@ -10,12 +10,13 @@ from rnn_tui.cli.prompt import COMPARING_SECONDS, unknown_symbols
 from rnn_tui.corpus.copied import describe
 from rnn_tui.errors import RnnTuiError, UsageError, nearest
 from rnn_tui.inference.config import SamplingConfig, sampling_config
-from rnn_tui.inference.generate import Primed, Reader, generate, prime
+from rnn_tui.inference.drawing import Reader
+from rnn_tui.inference.generate import Primed, generate, prime
 from rnn_tui.safetext import safe_text
 
 if TYPE_CHECKING:
     from rnn_tui.inference.comparing import Comparer
-    from rnn_tui.model.file import ModelFile
+    from rnn_tui.model.header import ModelFile
     from rnn_tui.plugin.tokenizer import Tokenizer
 
 SETTINGS = {"/temp": "temperature", "/top-k": "top_k", "/top-p": "top_p", "/min-p": "min_p"} | {

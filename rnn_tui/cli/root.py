@@ -38,6 +38,7 @@ ENTRIES = {
         "rnn_tui.cli.corpus", "stats", USE, "What is in a corpus, and whether it can be trained on."
     ),
     "corpus": Entry("rnn_tui.cli.corpus", "corpus", USE, "List the named corpora and download one."),
+    "bench": Entry("rnn_tui.cli.bench", "bench", LOOK, "How fast architectures train and sample here."),
     "plugins": Entry("rnn_tui.cli.plugins", "plugins", LOOK, "List and show architectures and tokenizers."),
     "config": Entry("rnn_tui.cli.config", "config", LOOK, "Settings, and where each value comes from."),
     "doctor": Entry(

@@ -94,6 +94,7 @@ def show(run: str, as_json: bool, runs_dir: Path) -> None:
             "parameters": count(record["parameters"]),
             "steps": count(status.get("step")),
             "time": duration(status.get("elapsed")),
+            "computed": computed(record["start"] or {}),
             "loss in": (record["start"] or {}).get("unit"),
             "best": f"{figure(status.get('best_loss'))} at step {count(status.get('best_step'))}"
             if status.get("best_step") is not None
@@ -114,20 +115,32 @@ def show(run: str, as_json: bool, runs_dir: Path) -> None:
     table(["setting", "value"], [(key, shown(value)) for key, value in flat(record["settings"]).items()])
 
 
+def computed(start: Mapping[str, Any]) -> str:
+    """Say on what, and in which way over time, a run is computed; empty before it begins."""
+    threads = f", threads: {start.get('threads')}" if start.get("device") == "cpu" else ""
+    return f"{start.get('device')}{threads}, {start.get('engine')}" if start else ""
+
+
 def gather(run: "RunFolder") -> dict[str, Any]:
     """Return what is known of a run."""
     import msgspec
 
     from rnn_tui.runs.events import EventReader, effective, number
     from rnn_tui.runs.status import run_state
+    from rnn_tui.runs.switches import SWITCHES, in_force
 
     seen = run_state(run)
     reader = EventReader(run.events_path)
     events = effective(reader.poll())
     if reader.bad_lines:
         say(f"run {run.name}: {reader.bad_lines} damaged records in its event log were left out")
-    starts = [event.data for event in events if event.kind in ("start", "resume")]
-    measures = [str(name) for name in starts[-1].get("measures", ())] if starts else []
+    start: dict[str, Any] | None = None
+    for event in events:
+        if event.kind in ("start", "resume"):
+            start = event.data
+        elif event.kind in SWITCHES:
+            start = in_force(start or {}, event)
+    measures = [str(name) for name in start.get("measures", ())] if start else []
     evaluations = [event.data for event in events if event.kind == "evaluation"]
     return {
         "run": run.name,
@@ -135,8 +148,8 @@ def gather(run: "RunFolder") -> dict[str, Any]:
         "state": seen.state,
         "message": seen.message,
         "status": msgspec.to_builtins(seen.status) if seen.status else None,
-        "parameters": starts[-1].get("parameters") if starts else None,
-        "start": starts[-1] if starts else None,
+        "parameters": start.get("parameters") if start else None,
+        "start": start,
         "train": [
             {"step": event.step, "loss": number(event.data.get("loss")), "lr": number(event.data.get("lr"))}
             for event in events

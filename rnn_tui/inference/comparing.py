@@ -7,7 +7,7 @@ from rnn_tui.corpus.copied import Copied, SampleMeter
 from rnn_tui.corpus.prepare import prepare_with
 from rnn_tui.errors import InputError, RnnTuiError
 from rnn_tui.inference.evaluate import corpus_of_model
-from rnn_tui.model.file import ModelFile
+from rnn_tui.model.header import ModelFile
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 

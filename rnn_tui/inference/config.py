@@ -12,6 +12,8 @@ from rnn_tui.errors import UsageError, nearest
 
 Backend = Literal["torch", "numpy"]
 """What computes a trained model."""
+BackendChoice = Literal["auto", "torch", "numpy"]
+"""What is to compute it; `auto` leaves that to `rnn_tui.inference.reader.choose_backend`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,11 @@ class SamplingConfig:
     def deterministic(self) -> bool:
         """Whether no noise is drawn."""
         return self.greedy or self.temperature == 0
+
+    @property
+    def unfiltered(self) -> bool:
+        """Whether no rule takes tokens out: the temperature alone decides."""
+        return self.deterministic or (not self.top_k and self.top_p == 1 and not self.min_p)
 
 
 @cache

@@ -51,9 +51,10 @@ from rnn_tui.runs.process import die_with_parent
 
 if TYPE_CHECKING:
     from rnn_tui.inference.comparing import Comparer
-    from rnn_tui.inference.generate import Piece, Primed
+    from rnn_tui.inference.generate import Primed
+    from rnn_tui.inference.pieces import Piece
     from rnn_tui.inference.torch_reader import TorchReader
-    from rnn_tui.model.file import ModelFile
+    from rnn_tui.model.header import ModelFile
     from rnn_tui.plugin.tokenizer import Tokenizer
 
 STATES_KEPT = 256

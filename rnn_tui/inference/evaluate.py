@@ -36,16 +36,24 @@ from rnn_tui.inference.reports import (
     Report,
     SeriesReport,
 )
-from rnn_tui.model.file import BadModelFile, ModelFile, load_model, load_series, read_header
+from rnn_tui.model.container import BadModelFile
+from rnn_tui.model.file import load_model, load_series
+from rnn_tui.model.header import ModelFile, read_header
 from rnn_tui.tasks.config import DataConfig, TaskConfig
-from rnn_tui.tasks.metrics import Evaluation, perplexity
+from rnn_tui.tasks.metrics import Evaluation, default_lanes, perplexity
 
 if TYPE_CHECKING:
     from rnn_tui.inference.config import Backend
     from rnn_tui.inference.dynamic import DynamicConfig
+    from rnn_tui.model.recurrent_model import RecurrentModel
 
 WHOLE = "all"
 """The name of the split that is the whole text."""
+
+_COMPILED_FROM = 500_000
+"""Positions from which a compiler, that takes one to three seconds, is worth it for a small model."""
+_TIMED = 16  # positions: their products are as large as those in a long window
+_ROWS = 64  # lines, or rows of a series, that are read side by side, roughly
 
 Section = TypeVar("Section", DataConfig, TaskConfig)
 
@@ -183,11 +191,12 @@ def _text(
         from rnn_tui.tasks.evaluation import evaluate, evaluate_cold
 
         model, tokenizer, header = load_model(asked.path, device=asked.device)
-        model.select_engine("auto")
         measure = partial(evaluate, model)
     prepared = prepare_with(asked.corpus, tokenizer, progress=asked.progress)
     part = prepared.split(asked.split)
     ids = part.ids()
+    if model is not None:
+        _make_ready(model, lanes or default_lanes(part.tokens), part.tokens)
 
     begin = time.perf_counter()
     result = measure(ids, lanes=lanes, progress=_told("evaluating", asked.progress))
@@ -290,9 +299,9 @@ def _aligned(asked: _Asked) -> AlignedReport:
     from rnn_tui.tasks.aligned import evaluate_aligned, label_baselines
 
     model, tokenizer, header = load_model(asked.path, device=asked.device)
-    model.select_engine("auto")
     prepared = prepare_pairs_with(asked.corpus, tokenizer, progress=asked.progress)
     pairs = prepared.split(asked.split)
+    _make_ready(model, min(_ROWS, len(pairs)), pairs.tokens)
     begin = time.perf_counter()
     found = evaluate_aligned(model, pairs, progress=_told("evaluating", asked.progress))
     seconds = time.perf_counter() - begin
@@ -321,21 +330,45 @@ def _series(asked: _Asked) -> SeriesReport:
     from rnn_tui.inference.forecast import evaluate_series
 
     model, scaling, header = load_series(asked.path, device=asked.device)
-    model.select_engine("auto")
     prepared = prepare_series_with(asked.corpus, scaling, progress=asked.progress)
     part = prepared.split(asked.split)
     horizons = _section(header, "task", TaskConfig).horizons
+    rows = part.end - part.begin
+    _make_ready(model, min(_ROWS, rows), rows * max(horizons), columns=len(scaling.columns))
     begin = time.perf_counter()
     found = evaluate_series(model, prepared, split=asked.split, horizons=horizons)
     return SeriesReport(
         **asked.about,
         corpus=prepared.name,
         columns=scaling.columns,
-        rows=part.end - part.begin,
+        rows=rows,
         horizons=tuple(found),
         seconds=time.perf_counter() - begin,
         notes=prepared.snapshot.notes,
     )
+
+
+def _make_ready(model: "RecurrentModel", rows: int, positions: int, *, columns: int = 0) -> None:
+    """Choose the way over time and the number of threads for reading so many positions, `rows` side by side.
+
+    Threads are chosen by timing a few positions.
+    """
+    import torch
+
+    from rnn_tui.model.device import evaluation_threads
+
+    model.select_engine("compiled" if positions >= _COMPILED_FROM else "auto")
+    if model.device.type != "cpu":
+        return
+    shape = (rows, _TIMED)
+    inputs = torch.zeros(*shape, columns) if columns else torch.zeros(shape, dtype=torch.int64)
+
+    @torch.inference_mode()
+    def step() -> None:
+        features, _ = model(inputs, model.initial_state(rows))
+        model.outputs(features)
+
+    evaluation_threads(step, positions / (rows * _TIMED))
 
 
 def _told(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:

@@ -1,4 +1,4 @@
-"""Reading a prompt and continuing it, token by token. Free of torch: a `Reader` computes, in whichever way it does.
+"""Reading a prompt and continuing it. Free of torch: a `Reader` computes, in whichever way it does.
 
 What a recurrent net knows of the text before it is one state of fixed size. So everything here takes and returns
 `Primed`, that state with the logits for what comes next: keeping one is a snapshot, starting twice from one is a
@@ -9,16 +9,18 @@ surprise and entropy, which describe the model as it is.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnn_tui.errors import DivergedError
 from rnn_tui.inference.config import SamplingConfig
-from rnn_tui.inference.sampling import DIVERGED, Logits, choose, fresh_seed, gumbel_rows, log_probabilities
+from rnn_tui.inference.drawing import Drawn, Ids, Reader
+from rnn_tui.inference.pieces import Piece, Writer, until_stop
+from rnn_tui.inference.sampling import DIVERGED, Logits, Noise, fresh_seed, log_probabilities
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 WINDOW = 512
@@ -30,49 +32,12 @@ DECODER_CONTEXT = 64
 PROMPT_PIECES = 4096
 """How many tokens of a prompt, from its end, are kept as pieces."""
 
-Ids = npt.NDArray[np.int64]
-
-
-class Reader(Protocol):
-    """A trained model of tokens in evaluation mode, as a prompt sees it: one row, read from left to right.
-
-    States are opaque and never written to.
-    """
-
-    @property
-    def output_size(self) -> int:
-        """The size of the vocabulary."""
-        ...
-
-    def start(self) -> Any:
-        """Return the state before the first token."""
-        ...
-
-    def read(self, ids: Ids, state: Any, last: int) -> tuple[Logits, Any]:
-        """Read ids (T,), T >= 1; return the logits (last, V) after the last so many of them, and the state."""
-        ...
-
-    def step(self, token: int, state: Any) -> tuple[Logits, Any]:
-        """Read one token; return the logits (V,) for the next, and the state."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One token of a text.
-
-    Attributes:
-        text: what it adds to the text: nothing in the middle of a character, all of the character at its end.
-        token: its id.
-        surprise: -ln of the probability that the model gave it, in nats, at temperature 1 and before any rule; NaN
-            for the first token of a text, which nothing predicted.
-        entropy: of the distribution it was drawn from or met, in nats, likewise.
-    """
-
-    text: str
-    token: int
-    surprise: float
-    entropy: float
+CHUNK = 64
+"""Tokens drawn in one go, at most; a large vocabulary lowers it."""
+NOISE_AT_ONCE = 2**16
+"""Numbers of noise drawn in one go, half a megabyte."""
+CHUNK_SECONDS = 0.01
+"""How long one go may take: a text must be seen to flow, and a cancel obeyed."""
 
 
 @dataclass(frozen=True)
@@ -180,23 +145,39 @@ def measure(logits: Logits, tokens: Ids) -> list[tuple[float, float]]:
 class Generation:
     """A continuation while it is drawn: iterate it once for its pieces.
 
+    Tokens are drawn in chunks, one first and then as many as take little time; how many does not change the text.
+
     Attributes:
-        primed: the state after every token drawn so far; with it another continuation goes on from here. After a
-            stop text has been found it has read that text too.
         reason: why it ended: `length`, `stop` or `cancelled`; until then `running`.
-        tokens: how many were drawn.
         seed: the one in use; drawn where the settings have none, None where nothing is random.
     """
 
     def __init__(self, reader: Reader, tokenizer: Tokenizer, primed: Primed, config: SamplingConfig) -> None:
-        self.primed = primed
         self.reason = "running"
-        self.tokens = 0
-        self.seed = None if config.deterministic else fresh_seed() if config.seed is None else config.seed
+        self.seed = seed_of(config)
         self._reader = reader
         self._tokenizer = tokenizer
         self._config = config
         self._cancelled = False
+        self._start = primed
+        self._chunk: tuple[Drawn, int] | None = None  # and which of its tokens was given last
+        self._writer = Writer(tokenizer, primed.held, config.length)
+
+    @property
+    def tokens(self) -> int:
+        """How many were drawn and given."""
+        return self._writer.tokens
+
+    @property
+    def primed(self) -> Primed:
+        """What the model knows after the last token given; with it another continuation goes on from here.
+
+        After a stop text has been found it has read that text too.
+        """
+        if self._chunk is None:
+            return self._start
+        drawn, index = self._chunk
+        return Primed(drawn.states[index], drawn.logits[index].copy(), held=self._writer.held)
 
     def cancel(self) -> None:
         """End before the next token; what is held back for a stop text is still given."""
@@ -207,28 +188,41 @@ class Generation:
         self.reason = "stop" if found else "cancelled" if self._cancelled else "length"
 
     def _draw(self) -> Iterator[Piece]:
-        reader, config, tokenizer = self._reader, self._config, self._tokenizer
-        hidden = tokenizer.unknown_id if tokenizer.vocab_size > 1 else None
-        noise = None if self.seed is None else gumbel_rows(reader.output_size, self.seed)
-        decoder = tokenizer.decoder()
-        for token in self.primed.held:
-            decoder.push(token)
-        while self.tokens < config.length and not self._cancelled:
-            allowed = logits = self.primed.logits
-            if hidden is not None:
-                allowed = logits.copy()
-                allowed[hidden] = -math.inf
-            chosen = choose(allowed, config, next(noise) if noise else None)
-            token = int(chosen)
-            [(surprise, entropy)] = measure(logits[None], chosen[None])
-            logits, state = reader.step(token, self.primed.state)
-            text = decoder.push(token)
-            held = () if text else (*self.primed.held, token)
-            self.tokens += 1
-            self.primed = Primed(state, logits, held=held)
-            if text and self.tokens == config.length:
-                text += decoder.flush()
-            yield Piece(text, token, surprise, entropy)
+        for drawn, measures in self._chunks():
+            for index, (token, measured) in enumerate(zip(drawn.tokens.tolist(), measures, strict=True)):
+                if self._cancelled:
+                    return
+                text = self._writer.push(token)
+                self._chunk = drawn, index
+                yield Piece(text, token, *measured)
+
+    def _chunks(self) -> Iterator[tuple[Drawn, list[tuple[float, float]]]]:
+        """Draw `length` tokens; yield chunks of them with surprise and entropy of each."""
+        reader, config = self._reader, self._config
+        hidden = hidden_token(self._tokenizer)
+        noise = None if self.seed is None else Noise(reader.output_size, self.seed)
+        logits, state = self._start.logits, self._start.state
+        size, most, left = 1, max(1, min(CHUNK, NOISE_AT_ONCE // reader.output_size)), config.length
+        while left and not self._cancelled:
+            begin = time.perf_counter()
+            size = min(size, left)
+            drawn = reader.draw(logits, state, size, noise.take(size) if noise else None, config, hidden)
+            seconds = time.perf_counter() - begin
+            before = np.concatenate([logits[None], drawn.logits[:-1]])  # (k, V): what each was drawn from
+            yield drawn, measure(before, drawn.tokens)
+            left -= len(drawn.tokens)
+            logits, state = drawn.logits[-1], drawn.states[-1]
+            size = min(most, size * 2) if seconds < CHUNK_SECONDS / 2 else max(1, size // 2)
+
+
+def seed_of(config: SamplingConfig) -> int | None:
+    """Return the seed of a continuation: drawn where the settings have none, None where nothing is random."""
+    return None if config.deterministic else fresh_seed() if config.seed is None else config.seed
+
+
+def hidden_token(tokenizer: Tokenizer) -> int | None:
+    """Return the token that is never drawn, the unknown one, where there is another."""
+    return tokenizer.unknown_id if tokenizer.vocab_size > 1 else None
 
 
 def generate(reader: Reader, tokenizer: Tokenizer, primed: Primed, config: SamplingConfig) -> Generation:
@@ -240,37 +234,6 @@ def generate(reader: Reader, tokenizer: Tokenizer, primed: Primed, config: Sampl
         DivergedError: when the model's output is NaN.
     """
     return Generation(reader, tokenizer, primed, config)
-
-
-def until_stop(pieces: Iterable[Piece], stop: tuple[str, ...]) -> Generator[Piece, None, bool]:
-    """Yield pieces up to the first stop text, which may span several; return whether one was found.
-
-    Pieces that may begin a stop text wait until that is decided. The piece in which it begins is cut short.
-    """
-    waiting: list[Piece] = []
-    for piece in pieces:
-        waiting.append(piece)
-        text = "".join(part.text for part in waiting)
-        found = min((at for word in stop if (at := text.find(word)) >= 0), default=None)
-        certain = len(text) - _open_end(text, stop) if found is None else found
-        while waiting and len(waiting[0].text) <= certain:
-            certain -= len(waiting[0].text)
-            yield waiting.pop(0)
-        if found is not None:
-            if certain:
-                yield replace(waiting[0], text=waiting[0].text[:certain])
-            return True
-    yield from waiting
-    return False
-
-
-def _open_end(text: str, stop: tuple[str, ...]) -> int:
-    """Return the length of the longest end of `text` that begins a stop text."""
-    longest = max((len(word) for word in stop), default=1) - 1
-    for length in range(min(longest, len(text)), 0, -1):
-        if any(word.startswith(text[-length:]) for word in stop):
-            return length
-    return 0
 
 
 def next_tokens(logits: Logits, tokenizer: Tokenizer, top: int = 10) -> list[tuple[int, str, float]]:

@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 
 from rnn_tui.errors import UsageError
-from rnn_tui.inference.generate import Ids
-from rnn_tui.inference.sampling import Logits
+from rnn_tui.inference.config import SamplingConfig
+from rnn_tui.inference.drawing import Drawn, Ids, draw_tokens
+from rnn_tui.inference.sampling import Doubles, Logits
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.file import BadModelFile, ModelFile, load_arrays, model_config
+from rnn_tui.model.container import BadModelFile
+from rnn_tui.model.file import load_arrays
+from rnn_tui.model.header import ModelFile, model_config
 from rnn_tui.plugin.numpy_step import Array, NumpyStep
 from rnn_tui.plugin.registry import list_plugins, load_plugin
+from rnn_tui.plugin.state import map_state
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 
@@ -59,9 +63,9 @@ class NumpyModel:
         if self.embedding is not None:
             vectors: Array = self.embedding[ids]
             return vectors
-        one_hot = np.zeros((*ids.shape, self.output_size), self.weight.dtype)
-        np.put_along_axis(one_hot, ids[..., None], 1, -1)
-        return one_hot
+        one_hot = np.zeros((ids.size, self.output_size), self.weight.dtype)
+        one_hot[np.arange(ids.size), ids.ravel()] = 1
+        return one_hot.reshape(*ids.shape, -1)
 
     def forward(self, ids: Ids, state: Any) -> tuple[Array, Any]:
         """Read ids (B, T); return what the head reads, (B, T, O), and the state after the last position."""
@@ -89,9 +93,20 @@ class NumpyModel:
         features, state = self.forward(ids[None], state)
         return self.outputs(features[0, -last:]), state
 
-    def step(self, token: int, state: Any) -> tuple[Logits, Any]:
-        logits, state = self.advance(np.array([token]), state)
-        return logits[0], state
+    def draw(
+        self,
+        logits: Logits,
+        state: Any,
+        count: int,
+        noise: Doubles | None,
+        config: SamplingConfig,
+        hidden: int | None,
+    ) -> Drawn:
+        def step(token: int, state: Any) -> tuple[Logits, Any]:
+            after, state = self.advance(np.array([token]), state)  # (1, V)
+            return after[0], state
+
+        return draw_tokens(step, logits, state, count, noise, config, hidden)
 
     def advance(self, ids: Ids, state: Any) -> tuple[Logits, Any]:
         """Read one token of each row, (B,); return the logits (B, V) for the next, and the state."""
@@ -105,6 +120,9 @@ class NumpyModel:
             x, inner = layer.step(x, inner)
             after.append(inner)
         return self.outputs(x), tuple(after)
+
+    def pick(self, state: Any, rows: Ids) -> Any:
+        return map_state(lambda leaf: leaf[rows], state)
 
 
 def _run(step: NumpyStep, xs: Array, state: Any) -> tuple[Array, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnn_tui.errors import DivergedError
-from rnn_tui.inference.generate import Reader
+from rnn_tui.inference.drawing import Reader
 from rnn_tui.inference.sampling import DIVERGED, log_probabilities
 from rnn_tui.plugin.tokenizer import Tokenizer
 

@@ -3,7 +3,7 @@
 The format is eight bytes (the header's length, little-endian), a JSON header, and the tensors' bytes. The library's
 reader allows headers of 100 MB (81 s and 2.4 GB to load one), duplicate keys and a leading space, hangs on a FIFO
 and dies of SIGBUS when a mapped file is cut short; once the header has been checked here, reading a tensor is one
-`readinto` memory of our own, so the library is used for writing only.
+`readinto` memory of our own. Writing is `packing`'s.
 
 Torch is imported when a tensor is read, not before: the app looks at headers without it, and an array needs NumPy only.
 """

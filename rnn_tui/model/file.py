@@ -1,14 +1,11 @@
 """The model file: weights, settings and tokenizer in one safetensors file that can be copied anywhere.
 
-Everything besides the tensors is one JSON text under the metadata key `rnn_tui` (a second key would make the
-order of the keys, and so the bytes, vary). Nothing in it is executed or imported: an architecture or a
-tokenizer is a name, looked up among the installed entry points.
+Everything besides the tensors is one JSON text, see `header`. Nothing in it is executed or imported: an architecture
+or a tokenizer is a name, looked up among the installed entry points.
 """
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +14,8 @@ import msgspec
 from rnn_tui.corpus.series import Scaling
 from rnn_tui.errors import InputError, OutOfMemoryError, PluginError, RnnTuiError, UsageError
 from rnn_tui.files import replace_file
-from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.container import (
-    DTYPES,
-    HEADER_LIMIT,
-    BadModelFile,
-    Container,
-    open_container,
-    parse_json,
-)
+from rnn_tui.model.container import DTYPES, HEADER_LIMIT, BadModelFile, Container, open_container
+from rnn_tui.model.header import METADATA_KEY, ModelFile, header_of, header_text, model_config
 from rnn_tui.plugin.options import parse_options
 from rnn_tui.plugin.registry import Kind, load_plugin
 from rnn_tui.plugin.tokenizer import Tokenizer
@@ -34,76 +24,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
+    from rnn_tui.model.packing import Packed
     from rnn_tui.model.recurrent_model import RecurrentModel
-
-__all__ = [
-    "FORMAT",
-    "BadModelFile",
-    "ModelFile",
-    "load_arrays",
-    "load_model",
-    "load_series",
-    "load_weights",
-    "model_config",
-    "read_header",
-    "save_model",
-    "weights",
-]
-
-FORMAT = 1
-METADATA_KEY = "rnn_tui"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelFile:
-    """What stands in a model file beside the weights.
-
-    Attributes:
-        config: the whole configuration of the run, section → key → value.
-        tokenizer: `name`, `distribution`, `version`, and `state` as `Tokenizer.to_state` gave it; None for a model of
-            numbers.
-        scaling: the names of its `columns`, and `mean` and `std` of each; None for a model of tokens.
-        architecture: `name`, `distribution`, `version`.
-        training: `step`, `validation_loss` and `train_loss` (in the unit of the task, or None), `corpus`, its
-            `fingerprint`, `run`, `best`, and of a text `chars_per_token` and `bytes_per_token`.
-        format: the version of this layout.
-    """
-
-    config: dict[str, Any]
-    tokenizer: dict[str, Any] | None
-    architecture: dict[str, Any]
-    training: dict[str, Any]
-    scaling: dict[str, Any] | None = None
-    format: int = FORMAT
-
-    @property
-    def task(self) -> str:
-        """The name of the task that the model was trained for."""
-        section = self.config.get("task")
-        return str(section.get("name", "")) if isinstance(section, dict) else ""
-
-
-class _Plugin(msgspec.Struct):
-    name: str
-    distribution: str
-    version: str
-
-
-class _Tokenizer(_Plugin):
-    state: dict[str, Any]
-
-
-class _Training(msgspec.Struct):
-    """The types of what readers show; a key may be absent."""
-
-    step: int = 0
-    validation_loss: float | None = None
-    train_loss: float | None = None
-    corpus: str = ""
-    chars_per_token: float | None = None
-    bytes_per_token: float | None = None
-    run: str = ""
-    best: bool = False
 
 
 def weights(model: "RecurrentModel") -> "dict[str, Tensor]":
@@ -114,24 +36,32 @@ def weights(model: "RecurrentModel") -> "dict[str, Tensor]":
     return {name: tensor.detach() for name, tensor in first.values()}
 
 
-def encode(tensors: "Mapping[str, Tensor]", header: ModelFile) -> bytes:
-    """Return the bytes of a model file; equal weights and header give equal bytes.
+def chunks(packed: "Packed", header: ModelFile) -> tuple[bytes, memoryview]:
+    """Return the two parts of a model file; equal weights and header give equal bytes.
 
     Raises:
         InputError: when the vocabulary is too large for the header.
     """
-    from safetensors.torch import save
-
-    training = {key: _number_out(value) for key, value in header.training.items()}
-    values = {field.name: getattr(header, field.name) for field in fields(header)} | {"training": training}
-    text = json.dumps(values, separators=(",", ":"), sort_keys=True, allow_nan=False)
-    # escaped once more inside the header; the tensors' entries need a few hundred bytes each
-    if len(json.dumps(text)) + 1024 * len(tensors) > HEADER_LIMIT:
+    text = header_text(header)
+    head, data = packed.chunks({METADATA_KEY: text})
+    if len(head) > HEADER_LIMIT:
         raise InputError(
             f"the vocabulary takes {len(text) / 1e6:.0f} MB as JSON, too much for a model file; "
             "set a smaller vocabulary in the tokenizer's options"
         )
-    return save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, {METADATA_KEY: text})
+    return head, data
+
+
+def encode(tensors: "Mapping[str, Tensor]", header: ModelFile) -> bytes:
+    """Return the bytes of a model file.
+
+    Raises:
+        InputError: as `chunks`.
+        PluginError: for a tensor of a dtype that no file holds.
+    """
+    from rnn_tui.model.packing import Block
+
+    return b"".join(chunks(Block().pack(tensors), header))
 
 
 def save_model(path: Path, model: "RecurrentModel", header: ModelFile) -> None:
@@ -139,19 +69,9 @@ def save_model(path: Path, model: "RecurrentModel", header: ModelFile) -> None:
 
     Raises:
         DiskError: when it could not be written; an earlier file is untouched.
-        InputError: as `encode`.
+        InputError, PluginError: as `encode`.
     """
     replace_file(path, encode(weights(model), header))
-
-
-def read_header(path: Path) -> ModelFile:
-    """Read what stands in a model file beside the weights. Does not load torch.
-
-    Raises:
-        BadModelFile: when it is no whole model file.
-    """
-    with open_container(path) as container:
-        return _header(container)
 
 
 def load_model(path: Path, *, device: str = "cpu") -> "tuple[RecurrentModel, Tokenizer, ModelFile]":
@@ -169,7 +89,7 @@ def load_model(path: Path, *, device: str = "cpu") -> "tuple[RecurrentModel, Tok
         OutOfMemoryError: when it does not fit.
     """
     with open_container(path) as container:
-        header = _header(container)
+        header = header_of(container)
         tokenizer = _tokenizer(_of_text(header, path), path)
         model = _loaded(header, container, device, vocab_size=tokenizer.vocab_size)
     return model, tokenizer, header
@@ -182,7 +102,7 @@ def load_series(path: Path, *, device: str = "cpu") -> "tuple[RecurrentModel, Sc
         UsageError: also when the model is one of tokens.
     """
     with open_container(path) as container:
-        header = _header(container)
+        header = header_of(container)
         if header.scaling is None:
             raise UsageError(f"{path}: this model was trained on tokens, not on a series of numbers")
         try:
@@ -206,7 +126,7 @@ def load_arrays(path: Path) -> "tuple[dict[str, npt.NDArray[Any]], Tokenizer, Mo
     import numpy as np
 
     with open_container(path) as container:
-        header = _header(container)
+        header = header_of(container)
         tokenizer = _tokenizer(_of_text(header, path), path)
         container.check_memory()
         arrays = {name: container.read_array(name) for name in container.entries}
@@ -234,8 +154,10 @@ def _loaded(header: ModelFile, container: Container, device: str, **inputs: int)
     import torch
 
     from rnn_tui.model.device import pick_device
+    from rnn_tui.model.precision import inference_precision, set_precision
 
     where = pick_device(device)
+    set_precision(inference_precision(header.config, where), where)
     model = _build(header, container, **inputs)
     _fill(model, container)
     try:
@@ -254,43 +176,9 @@ def load_weights(path: Path, model: "RecurrentModel") -> ModelFile:
         BadModelFile: when the file is damaged or its tensors are not exactly those of `model`.
     """
     with open_container(path) as container:
-        header = _header(container)
+        header = header_of(container)
         _fill(model, container)
     return header
-
-
-def _number_out(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _number_in(value: Any) -> Any:
-    return float(value) if value in ("nan", "inf", "-inf") else value
-
-
-def _header(container: Container) -> ModelFile:
-    path = container.path
-    text = container.metadata.get(METADATA_KEY)
-    if text is None:
-        raise BadModelFile(f"{path}: a safetensors file, but not one of rnn-tui: it has no settings in it")
-    try:
-        values = parse_json(text)
-        version = values.get("format") if isinstance(values, dict) else None
-        if isinstance(version, int) and version > FORMAT:
-            raise BadModelFile(
-                f"{path}: made by a newer rnn-tui (format {version}, this one reads {FORMAT}); upgrade"
-            )
-        if version != FORMAT or set(values) != {field.name for field in fields(ModelFile)}:
-            raise ValueError("it is not what this version writes")
-        header = msgspec.convert(values, ModelFile)
-        training = {key: _number_in(value) for key, value in header.training.items()}
-        msgspec.convert(header.tokenizer, _Tokenizer | None)
-        if (header.tokenizer is None) == (header.scaling is None):
-            raise ValueError("it needs a tokenizer or a scaling, one of the two")
-        msgspec.convert(header.architecture, _Plugin)
-        msgspec.convert(training, _Training)
-    except ValueError as error:  # msgspec.ValidationError is one too
-        raise BadModelFile(f"{path}: its settings cannot be read: {error}") from None
-    return replace(header, training=training)
 
 
 def _load_plugin(kind: Kind, record: Mapping[str, Any], path: Path) -> type:
@@ -311,27 +199,6 @@ def _tokenizer(record: Mapping[str, Any], path: Path) -> Tokenizer:
     except Exception as error:  # whatever a plugin makes of a state that somebody else wrote
         raise BadModelFile(f"{path}: its {record['name']} tokenizer cannot be read: {error}") from error
     return tokenizer
-
-
-def model_config(header: ModelFile, path: Path) -> ModelConfig:
-    """Return the shape of the model that a header describes; the architecture's own options are not checked.
-
-    Raises:
-        BadModelFile: when it is not stated as this version states it.
-    """
-    try:
-        section = header.config["model"]
-        config = msgspec.convert(section, ModelConfig)
-        unknown = set(section) - {field.name for field in fields(ModelConfig)}
-        if unknown or config.arch != header.architecture["name"]:
-            raise ValueError(
-                f"unknown: {', '.join(sorted(unknown))}" if unknown else "two architectures are named"
-            )
-    except KeyError:
-        raise BadModelFile(f"{path}: it has no model settings") from None
-    except (ValueError, TypeError) as error:
-        raise BadModelFile(f"{path}: its model settings do not fit: {error}") from None
-    return config
 
 
 def _build(header: ModelFile, container: Container, **inputs: int) -> "RecurrentModel":

@@ -28,6 +28,11 @@ class OneHot(nn.Module):
         like: Tensor = self.get_buffer("like")
         return functional.one_hot(ids, self.output_size).to(like.dtype)
 
+    def vectors(self) -> Tensor:
+        """The vectors of all ids, (V, V)."""
+        like: Tensor = self.get_buffer("like")
+        return torch.eye(self.output_size, dtype=like.dtype, device=like.device)
+
 
 class Embedding(nn.Embedding):
     """Ids (...) to learned vectors (..., E)."""
@@ -35,6 +40,10 @@ class Embedding(nn.Embedding):
     @property
     def output_size(self) -> int:
         return self.embedding_dim
+
+    def vectors(self) -> Tensor:
+        """The vectors of all ids, (V, E)."""
+        return self.weight
 
 
 class Values(nn.Module):
@@ -100,8 +109,16 @@ class RecurrentModel(nn.Module):
         Returns:
             Features (B, T, O) and the state after the last position.
         """
-        ys, state = self.core(self.encoder(inputs), state, reset=reset, lengths=lengths)
+        if not isinstance(self.encoder, Values) and self._chooses(inputs):
+            ys, state = self.core(self.encoder.vectors(), state, reset=reset, ids=inputs)
+        else:
+            ys, state = self.core(self.encoder(inputs), state, reset=reset, lengths=lengths)
         return functional.dropout(ys, self.dropout, self.training), state
+
+    def _chooses(self, inputs: Tensor) -> bool:
+        """Whether the first layer makes more of each vector once than of each position."""
+        first = self.core.cores[0]
+        return isinstance(first, Unroll) and first.engine != "loop" and self.output_size <= inputs.numel()
 
     def outputs(self, features: Tensor) -> Tensor:
         """Features (..., O) to logits (..., V), or to numbers (..., C)."""
@@ -114,7 +131,7 @@ class RecurrentModel(nn.Module):
         return self.outputs(ys), state
 
     def engine(self) -> tuple[str, str]:
-        """Return how the core runs over time, `loop`, `eager` or `own` (a Core brings its own way), and why."""
+        """Return how the core runs over time, by the name of the rung or `own` (a Core brings its own way), and why."""
         for layer in self._unrolled():
             return layer.engine, layer.engine_reason
         return "own", "the architecture brings its own way over time"
@@ -123,7 +140,7 @@ class RecurrentModel(nn.Module):
         return [module for module in self.core.modules() if isinstance(module, Unroll)]
 
     def select_engine(self, engine: Engine, reason: str = "") -> None:
-        """Choose the rung for every layer that is a Cell; one that cannot take it keeps all of them on the loop.
+        """Choose the rung for every layer that is a Cell: all take the slowest that one of them has to take.
 
         Args:
             reason: why it is the loop, to be told by `engine`.
@@ -131,9 +148,26 @@ class RecurrentModel(nn.Module):
         layers = self._unrolled()
         for layer in layers:
             layer.select(engine, reason)
-        if engine != "loop" and (slow := [layer for layer in layers if layer.engine == "loop"]):
-            for layer in layers:
-                layer.select("loop", slow[0].engine_reason)
+        for rung in ("loop", "eager"):
+            slow = next((layer for layer in layers if layer.engine == rung), None)
+            if slow is not None:
+                for layer in layers:
+                    layer.engine, layer.engine_reason = rung, slow.engine_reason
+                return
+
+    def compile_ahead(self) -> str | None:
+        """Compile every layer that is a Cell and stands on the eager rung, and keep the rung in use.
+
+        May run in a thread beside training: about a second for each kind of cell, next to nothing when it was compiled
+        before on this machine. Afterwards `select_engine("compiled")` takes effect at once.
+
+        Returns:
+            None, or why it is not possible, as half a sentence.
+        """
+        layers = self._unrolled()
+        if not layers:
+            return "the architecture brings its own way over time"
+        return next((problem for layer in layers if (problem := layer.compile_ahead()) is not None), None)
 
     def parameter_count(self) -> int:
         """The number of trained values, a tied weight counted once."""

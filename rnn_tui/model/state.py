@@ -1,12 +1,32 @@
-"""Nested states, handled by one rule: dimension 0 of every leaf is the batch."""
+"""What a cell is made of, and its nested states: dimension 0 of every leaf is the batch."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnn_tui.plugin.core import State
 from rnn_tui.plugin.state import leaves, map_state
 
-__all__ = ["clone", "detach", "leaves", "map_state", "unflatten", "where_reset"]
+__all__ = [
+    "arrange",
+    "clone",
+    "detach",
+    "device_of",
+    "leaves",
+    "map_state",
+    "tensors_of",
+    "unflatten",
+    "where_reset",
+]
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers by name, each once."""
+    return dict(module.named_parameters()) | dict(module.named_buffers())
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module lies; one without tensors is on the CPU."""
+    return next((tensor.device for tensor in tensors_of(module).values()), torch.device("cpu"))
 
 
 def arrange(template: State, state: State) -> State:

@@ -31,6 +31,7 @@ class Status(msgspec.Struct):
 
     Attributes:
         heartbeat: Goes up while the worker lives, paused or not; compared with itself, so no clock has to be right.
+        engine, threads: How it computes now; a run may switch.
         start_ticks: With pid and boot_id, which process wrote this (`process.Identity`).
     """
 
@@ -53,6 +54,8 @@ class Status(msgspec.Struct):
     best_loss: float | None = None
     best_step: int | None = None
     tokens_per_second: float = 0.0
+    engine: str = ""
+    threads: int = 0
 
 
 class Launch(msgspec.Struct):

@@ -24,7 +24,7 @@ from rnn_tui.runs.status import ENDED, Launch, RunView, run_state
 FOREGROUND = "RNN_TUI_FOREGROUND"
 """Set to 1 in the environment of a worker that must end with its parent; the worker asks the kernel for that."""
 
-_SPIN = {"GOMP_SPINCOUNT": "10000"}
+SPIN = {"GOMP_SPINCOUNT": "10000"}
 """How long a thread of the OpenMP runtime turns at a barrier before it sleeps; its own default is 30 times as long.
 
 Where another process wants a core, the thread that is waited for has to get one: turning threads keep it away. Four
@@ -77,7 +77,7 @@ def start_worker(
         "PYTHONUNBUFFERED": "1"
     }
     if "OMP_WAIT_POLICY" not in environment:
-        environment = _SPIN | environment
+        environment = SPIN | environment
     if foreground:
         environment[FOREGROUND] = "1"
     try:

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from rnn_tui.corpus.baselines import baselines
 from rnn_tui.corpus.prepare import PreparedCorpus
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
 from rnn_tui.tasks.config import DataConfig
+from rnn_tui.tasks.cross_entropy import cross_entropy
 from rnn_tui.tasks.evaluation import evaluate
 from rnn_tui.tasks.metrics import perplexity
 from rnn_tui.tasks.task import Batch, Measured
@@ -43,8 +43,7 @@ def sequence_loss(
     features, state = model(ids, state, reset=reset)  # (B, T, O)
     if loss_on == "last":
         features, targets = features[:, -1], targets[:, -1]  # (B, O), (B,)
-    logits = model.outputs(features)
-    return functional.cross_entropy(logits.flatten(0, -2), targets.flatten()), state
+    return cross_entropy(model, features, targets), state
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,16 @@ def plan_rows(rows: int, data: DataConfig, *, seed: int, epoch: int) -> Plan:
     Raises:
         InputError: when not one batch fits; says what to change.
     """
-    try:
-        return plan_epoch(
-            rows,
-            sampling=data.sampling,
-            batch_size=data.batch_size,
-            seq_len=data.seq_len,
-            seq_len_min=data.seq_len_min,
-            seed=seed,
-            epoch=epoch,
-        )
-    except InputError:
-        raise InputError(
-            f"the training split has {rows:,} rows, too few for one batch of {data.batch_size} windows of "
-            f"{data.seq_len} (that takes {data.batch_size * data.seq_len + 1:,}); use a smaller data.batch_size or "
-            "data.seq_len, or a longer series"
-        ) from None
+    return plan_epoch(
+        rows,
+        sampling=data.sampling,
+        batch_size=data.batch_size,
+        seq_len=data.seq_len,
+        seq_len_min=data.seq_len_min,
+        seed=seed,
+        epoch=epoch,
+        noun="rows",
+    )
 
 
 def check_series(series: PreparedSeries, data: DataConfig, *, seed: int) -> None:

@@ -15,7 +15,7 @@ from rnn_tui.corpus.series import PreparedSeries
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
 from rnn_tui.tasks.config import DataConfig
-from rnn_tui.tasks.evaluation import evaluation_mode
+from rnn_tui.tasks.evaluation import evaluation_mode, positions_at_once
 from rnn_tui.tasks.metrics import default_lanes
 from rnn_tui.tasks.rows import plan_rows, simple_losses
 from rnn_tui.tasks.task import Batch, Measured
@@ -23,8 +23,6 @@ from rnn_tui.tasks.windows import Plan
 
 WARM = 1024
 """The most rows that are read before those that are measured, so that the state knows what came before them."""
-
-_WINDOW = 256  # positions read at a time while measuring
 
 
 @dataclass(frozen=True)
@@ -142,8 +140,9 @@ def one_step_errors(
     squares = torch.zeros(values.shape[1], dtype=torch.float64)
     with evaluation_mode(model):
         state = model.initial_state(lanes)
-        for position in range(-warm, stretch - 1, _WINDOW):
-            read = np.arange(position, min(position + _WINDOW, stretch - 1))
+        window = positions_at_once(model.device, lanes)
+        for position in range(-warm, stretch - 1, window):
+            read = np.arange(position, min(position + window, stretch - 1))
             indices = np.minimum(
                 firsts + read, end - 1
             )  # (lanes, T); what follows the last row is not counted

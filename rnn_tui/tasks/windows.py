@@ -53,12 +53,16 @@ def plan_epoch(
     seq_len_min: int,
     seed: int,
     epoch: int,
+    noun: str = "tokens",
 ) -> Plan:
     """Cut a stream of `tokens` tokens into windows.
 
     Every epoch begins at another offset below `seq_len`, so that no token stays behind for ever and windows
     break at other places. `sequential`: the stream is laid out as `batch_size` lanes, read in step from left to
     right. `random`: windows of `seq_len` that do not overlap, in random order.
+
+    Args:
+        noun: what is counted, for the message.
 
     Raises:
         InputError: when not one batch fits; says what to change.
@@ -70,8 +74,8 @@ def plan_epoch(
             f"use batch_size {largest} or less, or a shorter seq_len" if largest else "use a shorter seq_len"
         )
         raise InputError(
-            f"the training split has {tokens:,} tokens, too few for one batch of {batch_size} windows of {seq_len} "
-            f"(that takes {need:,}); {advice}, or a longer text"
+            f"the training split has {tokens:,} {noun}, too few for one batch of {batch_size} windows of {seq_len} "
+            f"(that takes {need:,}); {advice}, or more {noun}"
         )
     generator = _generator(seed, epoch)
     offset = int(generator.integers(0, min(seq_len, tokens - need + 1)))

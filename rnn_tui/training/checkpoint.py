@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,7 @@ class Checkpoint:
 def save(
     folder: Path,
     step: int,
-    write_model: Callable[[Path], None],
-    tensors: Mapping[str, Tensor],
-    state: Mapping[str, Any],
+    files: Mapping[str, Iterable[bytes | memoryview]],
     *,
     run_id: str,
     environment: Mapping[str, Any],
@@ -81,8 +79,7 @@ def save(
 
     Args:
         folder: the run's `checkpoints`, made when absent.
-        write_model: writes the model file at the path it is given.
-        tensors: for train.safetensors; contiguous, on the CPU.
+        files: the contents of the three, each in parts.
 
     Raises:
         DiskError: when it could not be written; earlier checkpoints are whole.
@@ -93,14 +90,14 @@ def save(
         folder.mkdir(mode=0o700, exist_ok=True)
         sweep(folder)
         temporary.mkdir(mode=0o700)
-        write_model(temporary / "model.safetensors")
-        write_durable(temporary / "train.safetensors", [safetensors.torch.save(dict(tensors))])
-        write_durable(temporary / "state.json", [msgspec.json.encode(state)])
-        files = {
-            path.name: {"size": path.stat().st_size, "sha256": _sha256(path)}
-            for path in sorted(temporary.iterdir())
+        entries = {name: _write(temporary / name, parts) for name, parts in files.items()}
+        manifest = {
+            "format": FORMAT,
+            "run": run_id,
+            "step": step,
+            "environment": environment,
+            "files": entries,
         }
-        manifest = {"format": FORMAT, "run": run_id, "step": step, "environment": environment, "files": files}
         write_durable(temporary / "manifest.json", [msgspec.json.encode(manifest)])
         fsync_directory(temporary)
         if final.exists():  # an attempt that was killed after this step wrote the same state already
@@ -114,6 +111,21 @@ def save(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return Checkpoint(final, step, manifest)
+
+
+def _write(path: Path, parts: Iterable[bytes | memoryview]) -> dict[str, Any]:
+    """Write a file durably and return its entry in the manifest, of what it was meant to hold."""
+    size, digest = 0, hashlib.sha256()
+
+    def counted() -> Iterator[bytes | memoryview]:
+        nonlocal size
+        for part in parts:
+            size += len(part)
+            digest.update(part)
+            yield part
+
+    write_durable(path, counted())
+    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def find(folder: Path) -> list[Checkpoint]:

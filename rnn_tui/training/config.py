@@ -129,15 +129,23 @@ class RuntimeConfig:
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Meta(description="Where it is computed.")] = (
         "auto"
     )
-    precision: Annotated[Literal["fp32", "tf32", "bf16"], Meta(description="Arithmetic of the products.")] = (
-        "fp32"
-    )
-    threads: Annotated[int, Meta(ge=0, le=1024, description="CPU threads; 0: timed at the start.")] = 0
-    engine: Annotated[
-        Literal["auto", "loop", "eager"],
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16", "fp16"], Meta(description="Arithmetic of the products.")
+    ] = "fp32"
+    threads: Annotated[
+        int,
         Meta(
-            description="How a cell runs over time: the plain loop, its step traced and taken apart (eager), or "
-            "whichever of the two is right and faster (auto)."
+            ge=0,
+            le=1024,
+            description="CPU threads; 0: timed at the start and again as updates become slower.",
+        ),
+    ] = 0
+    engine: Annotated[
+        Literal["auto", "loop", "eager", "compiled", "graph"],
+        Meta(
+            description="How a cell runs over time: its step called in a plain loop, traced and taken apart (eager), "
+            "written out in C (compiled), on cuda the whole update recorded once and repeated (graph), or whichever "
+            "of these is right and fastest (auto)."
         ),
     ] = "auto"
     exact: Annotated[bool, Meta(description="Refuse whatever would make two runs differ by a bit.")] = False
@@ -241,8 +249,12 @@ def check(config: RunConfig) -> RunConfig:
         )
     if config.runtime.exact and config.budget.minutes:
         raise UsageError("--exact needs a budget in steps or epochs: minutes differ from run to run")
-    if config.runtime.precision == "tf32" and config.runtime.device in ("cpu", "mps"):
-        raise UsageError(f"precision tf32 exists on cuda only, not on {config.runtime.device}")
+    if config.runtime.precision in ("tf32", "fp16") and config.runtime.device in ("cpu", "mps"):
+        raise UsageError(
+            f"precision {config.runtime.precision} exists on cuda only, not on {config.runtime.device}"
+        )
+    if config.runtime.engine == "graph" and config.runtime.device in ("cpu", "mps"):
+        raise UsageError(f"engine graph exists on cuda only, not on {config.runtime.device}")
     if optim.amsgrad and optim.optimizer not in ("adam", "adamw"):
         raise UsageError(f"optim.amsgrad exists for adam and adamw, not for {optim.optimizer}")
     if optim.momentum and optim.optimizer not in ("sgd", "rmsprop"):

@@ -37,6 +37,8 @@ class Trial:
     vocab_size: int
     columns: int
     seq_len: int
+    steps: int | None
+    """That the budget allows."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,12 @@ def estimate(
     """
     data = config.data
     length = seq_len or (data.seq_len + (data.seq_len_min or data.seq_len)) // 2
-    outcome = _tried(Trial(to_dict(config), vocab_size, columns, length), cancelled)
+    steps = planned_steps(config, steps_per_epoch)
+    outcome = _tried(Trial(to_dict(config), vocab_size, columns, length, steps), cancelled)
     if outcome.error:
         kind = getattr(errors, outcome.kind, RnnTuiError)
         raise kind(outcome.error)
     seconds = outcome.seconds
-    steps = planned_steps(config, steps_per_epoch)
     total = None if steps is None or seconds is None else steps * seconds
     if config.budget.minutes:
         total = min(60 * config.budget.minutes, total if total is not None else float("inf"))

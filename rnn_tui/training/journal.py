@@ -73,6 +73,7 @@ class RunJournal:
             status.train_loss, status.validation_loss = progress.train_loss, progress.validation_loss
             status.best_loss, status.best_step = progress.best_loss, progress.best_step
             status.tokens_per_second = trainer.observer.tokens_per_second
+            status.engine, status.threads = trainer.pace.engine, trainer.pace.threads
         return status
 
     def close(self) -> None:

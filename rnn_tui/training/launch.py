@@ -37,6 +37,11 @@ def prepare_run_config(layers: Sequence[Layer]) -> Resolved:
     if config.corpus.source != "-":
         check_source(config.corpus.source)
     check_device(config.runtime.device)
+    if config.runtime.engine == "graph" and config.runtime.device == "auto":
+        try:
+            check_device("cuda")
+        except UsageError:
+            raise UsageError("engine graph exists on cuda only, and there is none here") from None
     return Resolved(
         replace(
             config,

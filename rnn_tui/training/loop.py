@@ -5,9 +5,8 @@ random generators: a checkpoint holds these and nothing else decides what comes 
 loop does not know: a `Task` gives it batches and their loss.
 """
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -15,16 +14,17 @@ from torch import nn
 
 from rnn_tui.errors import DiskError
 from rnn_tui.model.recurrent_model import RecurrentModel
-from rnn_tui.model.state import detach
 from rnn_tui.plugin.core import State
 from rnn_tui.tasks.task import Task
 from rnn_tui.training.config import RunConfig
 from rnn_tui.training.looking import Look, Observer
 from rnn_tui.training.obeying import Orders, Requests
-from rnn_tui.training.optim import clip_gradients, set_rate
-from rnn_tui.training.progress import Ending, Progress, Replayed, planned_steps
+from rnn_tui.training.pace import Pace
+from rnn_tui.training.progress import Ending, Progress, Replay, planned_steps
+from rnn_tui.training.saving import AWAITED, Saving
 from rnn_tui.training.schedule import factor
-from rnn_tui.training.setup import Pace
+from rnn_tui.training.switching import Switching
+from rnn_tui.training.update import PlainUpdate, Update
 
 SKIPS_BEFORE_DIVERGED = 3
 DISK_FAILURES_BEFORE_PAUSE = 3
@@ -54,8 +54,8 @@ class Trainer:
         journal: Journal,
         requests: Requests,
         signalled: Callable[[], int | None],
-        replay: Sequence[Replayed] = (),
-        write_checkpoint: Callable[["Trainer", str], None],
+        replay: Replay,
+        saving: Saving,
         look: Look,
     ) -> None:
         self.config = config
@@ -65,14 +65,18 @@ class Trainer:
         self.pace = pace
         self.progress = progress
         self.state: State = None  # carried from batch to batch; None: starts fresh
+        self.rate = progress.base_lr  # of the last update
         self.journal = journal
-        self.write_checkpoint = write_checkpoint
+        self.saving = saving
         self.parameters: list[nn.Parameter] = list(model.parameters())
         self.batches = task.epoch(progress.epoch)
         first = self.batches if progress.epoch == 0 else task.epoch(0)  # epochs differ a little in length
         self.total_steps = planned_steps(config, len(first))
+        self.plain = PlainUpdate(config, model, optimizer, task)
+        self.update: Update = self.plain
         self.observer = Observer(self, look)
-        self.orders = Orders(self, requests, signalled, replay)
+        self.orders = Orders(self, requests, signalled, replay.changes)
+        self.switching = Switching(self, replay.until)
         self._disk_failures = 0
         self._clock = self._saved_at = time.monotonic()
 
@@ -100,24 +104,30 @@ class Trainer:
         used = self.used
         return self.progress.elapsed * (1 - min(used, 1.0)) / used if used > 0 else None
 
-    @property
-    def rate(self) -> float:
-        """The learning rate of the last update."""
-        return float(self.optimizer.param_groups[0]["lr"])
-
     # -- the loop -----------------------------------------------------------------------------------------------
 
     def train(self) -> Ending:
         """Train until the budget is used or something ends it. The caller writes the last event."""
+        try:
+            return self._train()
+        finally:
+            self.switching.close()
+            self.collect(wait=True)  # whatever ended it, no thread writes into a run that is let go
+
+    def _train(self) -> Ending:
         self.restart_clock()
         ending = None
         while ending is None:
+            self.collect()
             ending = self.orders.obey() or self._complete()
             if ending is None:
+                self.switching.consider()
                 ending = self._update()
                 self._tick()
             if ending is None:
                 ending = self._between()
+        self.settle()
+        ending = self._diverged() or ending
         if ending.reason in COMPLETE:
             self.observer.finish()
         if ending.reason != "diverged":
@@ -127,7 +137,7 @@ class Trainer:
         return ending
 
     def _complete(self) -> Ending | None:
-        return Ending("finished", "the budget is used", 0) if self.used >= 1 else None
+        return self._diverged() or (Ending("finished", "the budget is used", 0) if self.used >= 1 else None)
 
     def restart_clock(self) -> None:
         """Leave what has passed since the last update out of the time of the run."""
@@ -139,49 +149,15 @@ class Trainer:
         self.progress.elapsed += now - self._clock
         self._clock = now
 
-    def loss(self, index: int, state: State | None) -> tuple[torch.Tensor, int, int, State]:
-        """Return the loss of one batch of this epoch from `state` or a fresh one, and the state after it.
-
-        Between the two: how many predictions the loss is the mean of, and how many positions were read.
-        """
-        batch = self.batches.batch(index)
-        positions = batch.positions
-        batch = batch.to(self.model.device)
-        if state is None:
-            state = self.model.initial_state(len(batch.inputs))
-        bf16 = self.config.runtime.precision == "bf16"
-        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=bf16):
-            loss, predicted, state = self.task.loss(self.model, batch, state)
-        return loss, predicted, positions, state
-
     def _update(self) -> Ending | None:
         progress, optim = self.progress, self.config.optim
-        loss, predicted, positions, state = self.loss(progress.window, self.state)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        value = loss.item()
-        norm, clipped = clip_gradients(self.parameters, optim.clip)
-        if math.isfinite(value) and math.isfinite(norm):
-            scale = factor(optim, step=progress.step, progress=self.used, plateau=progress.plateau)
-            set_rate(self.optimizer, progress.base_lr * scale)
-            self.optimizer.step()
-            self.state = detach(state)
-            progress.skipped = 0
-            progress.loss_sum += value * predicted
-            progress.predicted += predicted
-            progress.norm_sum += norm
-            progress.clipped += clipped
-            progress.summed += 1
-        else:  # before the optimiser sees it: one infinite gradient turns every weight into NaN
-            self.state = None
-            progress.skipped += 1
-            self.observer.point(progress.step + 1, loss=value, grad_norm=norm, clipped=1.0)
-            self.journal.event(
-                "warning",
-                progress.step + 1,
-                message=f"the loss or its gradient is not finite "
-                f"(loss {value}, gradient norm {norm}); this update was left out",
-            )
+        batch = self.batches.batch(progress.window)
+        positions = batch.positions
+        scale = factor(optim, step=progress.step, progress=self.used, plateau=progress.plateau)
+        self.rate = progress.base_lr * scale
+        begin = time.perf_counter()
+        self.state = self.update(batch, self.state, self.rate)
+        self.switching.took(time.perf_counter() - begin, positions)
         progress.step += 1
         progress.tokens += positions
         progress.window += 1
@@ -190,14 +166,44 @@ class Trainer:
             self.batches = self.task.epoch(progress.epoch)
         if progress.window == 0 or not self.batches.carried:
             self.state = None
-        if progress.skipped >= SKIPS_BEFORE_DIVERGED:
-            return Ending(
-                "diverged",
-                f"the loss was not finite for {progress.skipped} updates in a row, at step {progress.step}; the last "
-                "checkpoint is from before; try a lower lr or a smaller clip",
-                6,
-            )
-        return None
+        if self.update.full or progress.step % self.pace.log_every == 0:
+            self.settle()
+        return self._diverged()
+
+    def settle(self) -> None:
+        """Count what came of the updates since the last time."""
+        progress = self.progress
+        outcomes = self.update.outcomes()
+        for step, outcome in enumerate(outcomes, progress.step + 1 - len(outcomes)):
+            if self._diverged():
+                return
+            if outcome.finite:
+                progress.skipped = 0
+                progress.loss_sum += outcome.loss * outcome.predicted
+                progress.predicted += outcome.predicted
+                progress.norm_sum += outcome.norm
+                progress.clipped += outcome.clipped
+                progress.summed += 1
+            else:
+                progress.skipped += 1
+                self.observer.point(step, loss=outcome.loss, grad_norm=outcome.norm, clipped=1.0)
+                self.journal.event(
+                    "warning",
+                    step,
+                    message=f"the loss or its gradient is not finite "
+                    f"(loss {outcome.loss}, gradient norm {outcome.norm}); this update was left out",
+                )
+
+    def _diverged(self) -> Ending | None:
+        progress = self.progress
+        if progress.skipped < SKIPS_BEFORE_DIVERGED:
+            return None
+        return Ending(
+            "diverged",
+            f"the loss was not finite for {progress.skipped} updates in a row, at step {progress.step}; the last "
+            "checkpoint is from before; try a lower lr or a smaller clip",
+            6,
+        )
 
     def _between(self) -> Ending | None:
         """Look and save as far as that is due after this update."""
@@ -208,7 +214,7 @@ class Trainer:
         if checkpoint.every_steps and self.progress.step % checkpoint.every_steps == 0:
             due = due or "steps"
         elif not checkpoint.every_steps and checkpoint.every_minutes and minutes >= checkpoint.every_minutes:
-            due = due or "time"
+            due = due or (None if self.saving.busy else "time")
         if due:
             self.save(due)
         if patience and self.progress.stale >= patience:
@@ -216,23 +222,44 @@ class Trainer:
         return None
 
     def save(self, reason: str) -> DiskError | None:
-        """Write a checkpoint; return what hindered it. A full disk in between is no reason to end the run."""
-        fault = None
+        """Have a checkpoint written; where that is awaited, return what hindered it, else `collect` tells."""
+        self.settle()  # what is counted stands in the checkpoint
+        if self._diverged():
+            return None
         begin = self._saved_at = time.monotonic()
-        try:
-            self.write_checkpoint(self, reason)
-        except DiskError as error:
-            fault = error
-            self._disk_failures += 1
-            self.journal.event("warning", self.progress.step, message=str(error))
-            if self._disk_failures >= DISK_FAILURES_BEFORE_PAUSE and self.orders.pause():
-                self.journal.event(
-                    "warning",
-                    self.progress.step,
-                    message=f"pausing: {self._disk_failures} checkpoints in a row could not be written; make room on "
-                    "the disk, then resume the run, or stop it",
-                )
-        else:
-            self._disk_failures = 0
+        self.collect(wait=True)  # the one before
+        self.saving.begin(self, reason)
+        fault = self.collect(wait=True) if reason in AWAITED else None
         self.observer.off_the_clock(begin)
         return fault
+
+    def collect(self, *, wait: bool = False) -> DiskError | None:
+        """Tell what became of a checkpoint once that is known; return what hindered it.
+
+        A full disk in between is no reason to end the run.
+        """
+        written = self.saving.collect(wait=wait)
+        if written is None:
+            return None
+        if written.fault is None:
+            self._disk_failures = 0
+            self.journal.event(
+                "checkpoint",
+                written.step,
+                durable=True,
+                name=written.name,
+                reason=written.reason,
+                seconds=written.seconds,
+            )
+            return None
+        self._disk_failures += 1
+        message = str(written.fault)
+        self.journal.event("warning", self.progress.step, message=message, unsaved=written.reason)
+        if self._disk_failures >= DISK_FAILURES_BEFORE_PAUSE and self.orders.pause():
+            self.journal.event(
+                "warning",
+                self.progress.step,
+                message=f"pausing: {self._disk_failures} checkpoints in a row could not be written; make room on "
+                "the disk, then resume the run, or stop it",
+            )
+        return written.fault

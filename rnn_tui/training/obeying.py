@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rnn_tui.training.progress import Ending, Replayed
+from rnn_tui.runs.events import number
+from rnn_tui.training.progress import Change, Ending
 from rnn_tui.training.schedule import factor
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ class Orders:
         trainer: "Trainer",
         requests: Requests,
         signalled: Callable[[], int | None],
-        replay: Sequence[Replayed],
+        replay: Sequence[Change],
     ) -> None:
         """Take orders for `trainer`.
 
         Args:
             signalled: the number of the signal that asked the process to end, if one did.
-            replay: changes of the rate that an earlier attempt journalled after the checkpoint that this one goes on
-                from; each takes effect again at its step.
+            replay: changes that an earlier attempt journalled after the checkpoint that this one goes on from; each
+                takes effect again at its step.
         """
         self.trainer = trainer
         self.paused = False
@@ -50,8 +51,11 @@ class Orders:
         trainer, step = self.trainer, self.trainer.progress.step
         while self._replay and self._replay[0].step <= step:
             change = self._replay.pop(0)
-            self._applied(change.id)
-            self.set_rate(change.rate)
+            if change.kind == "command":
+                trainer.progress.took_effect(change.id)
+                self.set_rate(number(change.data["args"].get("lr")))
+            else:
+                trainer.switching.switch(change)
         self._take()
         if self.paused and not self._ending:
             trainer.save("pause")
@@ -64,8 +68,8 @@ class Orders:
             if not self._ending:
                 trainer.journal.event("state", step, state="running", durable=True)
                 trainer.journal.status("running", trainer, force=True)
-        if (number := self._signalled()) is not None:
-            self._stop = Ending("preempted", "asked by a signal", 128 + number)
+        if (signal := self._signalled()) is not None:
+            self._stop = Ending("preempted", "asked by a signal", 128 + signal)
         if self._stop is not None:
             trainer.journal.event("state", step, state="stopping")
             trainer.journal.status("stopping", trainer, force=True)
@@ -79,10 +83,6 @@ class Orders:
         """Pause before the next update, unless the run is about to stop; return whether it will."""
         self.paused = self.paused or self._stop is None
         return self._stop is None
-
-    def _applied(self, number: str) -> None:
-        progress = self.trainer.progress
-        progress.applied = [*progress.applied[-99:], number]
 
     def _take(self) -> None:
         journal, progress = self.trainer.journal, self.trainer.progress
@@ -100,7 +100,7 @@ class Orders:
                 args=command.args,
                 origin=command.origin,
             )
-            self._applied(command.id)
+            progress.took_effect(command.id)
             match command.command:
                 case "pause":
                     self.paused = True

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from rnn_tui.training.config import RunConfig
 
@@ -31,16 +32,43 @@ class Progress:
     norm_sum: float = 0.0
     clipped: int = 0
     summed: int = 0  # updates
-    applied: list[str] = field(default_factory=list)  # ids of the commands that took effect, the newest 100
+    applied: list[str] = field(default_factory=list)  # ids of the changes that took effect, the newest 100
+
+    def took_effect(self, id: str) -> None:
+        """Remember a change, so that it is not made twice."""
+        self.applied = [*self.applied[-99:], id]
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """A change of the learning rate that was journalled after the checkpoint a run resumes from."""
+class Change:
+    """What changes the updates from `step` on: an event, in the log before it takes effect.
+
+    Attributes:
+        kind: `command` (the learning rate is set), `engine` or `threads` (`rnn_tui.training.switching`).
+        data: of the event; its `id` is unique in the run.
+    """
 
     step: int
-    id: str
-    rate: float
+    kind: str
+    data: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.data["id"])
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What an earlier attempt did after the checkpoint that a run goes on from.
+
+    Attributes:
+        changes: each takes effect again at its step; sorted by it.
+        until: the furthest step that is in the log. Up to it nothing else is switched, so that the weights are those
+            that its curve was measured on.
+    """
+
+    changes: tuple[Change, ...] = ()
+    until: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,24 @@
 """From a run folder to a trainer that is ready for its next update."""
 
-import os
-import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from rnn_tui import __version__
 from rnn_tui.errors import InputError, UsageError
-from rnn_tui.files import disk_error, fsync_directory
 from rnn_tui.model.device import pick_device
-from rnn_tui.model.file import FORMAT, ModelFile, load_weights, save_model
-from rnn_tui.model.recurrence import Engine
-from rnn_tui.model.recurrent_model import RecurrentModel, build_model
+from rnn_tui.model.file import chunks, load_weights, weights
+from rnn_tui.model.header import FORMAT, ModelFile
+from rnn_tui.model.packing import Block
+from rnn_tui.model.precision import precision_note, set_precision
+from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.options import parse_options
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 from rnn_tui.runs.control import Inbox
-from rnn_tui.runs.events import EventReader, number
+from rnn_tui.runs.events import EventReader
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.training import checkpoint as checkpoints
 from rnn_tui.training.config import RunConfig, to_dict
@@ -28,16 +26,14 @@ from rnn_tui.training.data import Prepared, prepare_data
 from rnn_tui.training.journal import RunJournal
 from rnn_tui.training.loop import Trainer
 from rnn_tui.training.optim import build_optimizer
-from rnn_tui.training.progress import Progress, Replayed
+from rnn_tui.training.pace import Pace, first_pace, take_engine
+from rnn_tui.training.progress import Change, Progress, Replay
+from rnn_tui.training.saving import Saving, publish
 from rnn_tui.training.setup import (
-    Pace,
-    choose_pace,
     device_name,
     keep_memory,
-    race,
     refuse_inexact_kernels,
     seed_everything,
-    set_precision,
     warm_up_math,
 )
 from rnn_tui.training.snapshot import read_progress, restore, tensors_of, values_of
@@ -94,7 +90,7 @@ def open_session(
     model = build_model(architecture, options, config.model, **work.inputs).to(device).train()
     optimizer = build_optimizer(config.optim, model.parameters())
 
-    def trainer_for(progress: Progress, pace: Pace, replay: list[Replayed]) -> Trainer:
+    def trainer_for(progress: Progress, pace: Pace, replay: Replay) -> Trainer:
         return Trainer(
             config,
             model,
@@ -106,21 +102,23 @@ def open_session(
             requests=Inbox(run),
             signalled=signalled,
             replay=replay,
-            write_checkpoint=lambda trainer, reason: save(session, trainer, reason),
+            saving=Saving(copying(session)),
             look=lambda trainer: work.look(trainer.model, trainer.progress.step),
         )
 
     if found is None:
         progress = Progress(base_lr=config.optim.lr)
-        trainer = trainer_for(progress, Pace(1, 1, 1), [])
+        trainer = trainer_for(progress, Pace(1, 1, 1), Replay())
         journal.status("starting", None, force=True, message="timing a few steps")
-        trainer.pace = _paced_engine(trainer)
+        trainer.pace = first_pace(trainer)
         seed_everything(config.runtime.seed)  # timing took random numbers when there is dropout
         _announce(session, "start", trainer)
-        for note in prepared.snapshot.notes:
-            journal.event("note", 0, message=note)
+        for note in (*prepared.snapshot.notes, precision_note(config.runtime.precision, device)):
+            if note:
+                journal.event("note", 0, message=note)
         # from here on a kill loses time, never the weights that the run began with
-        save(session, trainer, "start")
+        if (fault := trainer.save("start")) is not None:
+            raise fault
     else:
         tensors, values = found.load()
         if values.get("corpus") != prepared.fingerprint:
@@ -130,61 +128,18 @@ def open_session(
             )
         load_weights(found.model_path, model)
         progress, pace = read_progress(values)
+        replay = _journalled(run, progress)
+        trainer = trainer_for(progress, pace, replay)
+        take_engine(trainer, pace.engine)
+        if any(change.data.get("to") == "compiled" for change in replay.changes):
+            model.compile_ahead()  # now, and not when its step is reached
         torch.set_num_threads(pace.threads)
-        _select_engine(model, "eager" if pace.engine == "eager" else "loop", config)
-        trainer = trainer_for(progress, pace, _journalled(run, progress))
+        trainer.pace = replace(pace, engine=trainer.update.engine()[0])
         _compare(found.manifest.get("environment", {}), environment(trainer), config, journal, progress.step)
         _announce(session, "resume", trainer, from_step=progress.step)
         restore(trainer, tensors, values)
     journal.status("running", trainer, force=True)
     return trainer, work
-
-
-def _select_engine(model: RecurrentModel, engine: Engine, config: RunConfig) -> None:
-    if config.runtime.precision == "bf16":
-        model.select_engine("loop", "the plain loop, because the other ways do not know bf16")
-    else:
-        model.select_engine(engine)
-
-
-def _paced_engine(trainer: Trainer) -> Pace:
-    """Choose the way over time, then threads and intervals. With `auto` the loop has to lose a race, unless `exact`."""
-    runtime, model = trainer.config.runtime, trainer.model
-    torch.set_num_threads(1)  # tracing is many tiny products: where cores are busy, more threads take longer
-    _select_engine(model, runtime.engine, trainer.config)
-    pace = _timed_pace(trainer)
-    if model.engine()[0] == "eager" and runtime.engine == "auto" and not runtime.exact:
-        seconds = race(
-            lambda: _free_step(trainer),
-            lambda: model.select_engine("eager"),
-            lambda: model.select_engine("loop"),
-        )
-        if seconds is not None and seconds[1] < 0.97 * seconds[0]:
-            told = f"the plain loop, which was faster: {1e3 * seconds[1]:.1f} ms a step against {1e3 * seconds[0]:.1f}"
-            model.select_engine("loop", told)
-            pace = _timed_pace(trainer)
-    return replace(pace, engine=model.engine()[0])
-
-
-def _free_step(trainer: Trainer) -> float:
-    """A whole step that changes nothing."""
-    loss, *_ = trainer.loss(0, None)
-    torch.autograd.backward(loss)
-    value = loss.item()  # waits for the device
-    trainer.model.zero_grad(set_to_none=True)
-    return value
-
-
-def _timed_pace(trainer: Trainer) -> Pace:
-    """Choose threads and intervals by timing whole steps that change nothing."""
-    return choose_pace(
-        trainer.config,
-        trainer.model.device,
-        lambda: _free_step(trainer),
-        tokens_per_step=trainer.batches.batch(0).positions,
-        validation_tokens=trainer.task.validation_positions,
-        total_steps=trainer.total_steps,
-    )
 
 
 def environment(trainer: Trainer) -> dict[str, Any]:
@@ -196,7 +151,7 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "device": device_name(device),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": trainer.pace.threads if device.type == "cpu" else 0,
-        "engine": trainer.model.engine()[0],
+        "engine": trainer.update.engine()[0],
     }
 
 
@@ -213,14 +168,21 @@ def _compare(
         journal.event("warning", step, message=message)
 
 
-def _journalled(run: RunFolder, progress: Progress) -> list[Replayed]:
-    """Changes of the rate that were journalled after the checkpoint and are not in it."""
-    changes = {
-        event.data["id"]: Replayed(event.step, event.data["id"], number(event.data["args"].get("lr")))
-        for event in EventReader(run.events_path).poll()
-        if event.kind == "command" and event.data.get("command") == "set" and event.step >= progress.step
-    }
-    return sorted((c for c in changes.values() if c.id not in progress.applied), key=lambda c: c.step)
+def _journalled(run: RunFolder, progress: Progress) -> Replay:
+    """Return what earlier attempts changed after the checkpoint with this progress, and is not in it."""
+    changes: dict[str, Change] = {}
+    until = 0
+    for event in EventReader(run.events_path).poll():
+        if event.kind == "start":  # from nothing: what was before it has no part in this checkpoint
+            changes, until = {}, 0
+        until = max(until, event.step)
+        if event.kind in ("engine", "threads") or (
+            event.kind == "command" and event.data.get("command") == "set"
+        ):
+            change = Change(event.step, event.kind, event.data)
+            if change.step >= progress.step and change.id not in progress.applied:
+                changes.setdefault(change.id, change)
+    return Replay(tuple(sorted(changes.values(), key=lambda change: change.step)), until)
 
 
 def exactness(trainer: Trainer) -> str:
@@ -235,7 +197,7 @@ def exactness(trainer: Trainer) -> str:
 def _announce(session: Session, kind: str, trainer: Trainer, **more: Any) -> None:
     config, device, task = session.config, trainer.model.device, trainer.task
     session.journal.status("starting", None, force=True, message="measuring the baselines")
-    engine, engine_reason = trainer.model.engine()
+    engine, engine_reason = trainer.update.engine()
     session.journal.event(
         kind,
         trainer.progress.step,
@@ -288,46 +250,32 @@ def header_for(session: Session, trainer: Trainer) -> ModelFile:
     )
 
 
-def save(session: Session, trainer: Trainer, reason: str) -> None:
-    """Write a checkpoint, publish its model where it is the best, and remove what is too old."""
-    begin = time.monotonic()
-    run, progress = session.run, trainer.progress
-    header = header_for(session, trainer)
-    saved = checkpoints.save(
-        run.checkpoints,
-        progress.step,
-        lambda path: save_model(path, trainer.model, header),
-        tensors_of(trainer),
-        values_of(trainer) | {"corpus": session.prepared.fingerprint},
-        run_id=run.name,
-        environment=environment(trainer),
-    )
-    best = progress.best_step in (progress.step, None)  # before the first validation the newest is the best
-    if best or not trainer.task.validation_positions or not run.model_path.exists():
-        publish(saved.model_path, run.model_path)
-    checkpoints.prune(run.checkpoints, keep=session.config.checkpoint.keep, best_step=progress.best_step)
-    session.journal.event(
-        "checkpoint",
-        progress.step,
-        durable=True,
-        name=saved.path.name,
-        reason=reason,
-        seconds=time.monotonic() - begin,
-    )
+def copying(session: Session) -> Callable[[Trainer], Callable[[], str]]:
+    """Return what copies the state of a trainer, and gives what writes that copy; see `Saving`."""
+    run, model_block, train_block = session.run, Block(), Block()
 
+    def copy(trainer: Trainer) -> Callable[[], str]:
+        header, made_on = header_for(session, trainer), environment(trainer)
+        model = model_block.pack(weights(trainer.model))
+        train = train_block.pack(tensors_of(trainer))
+        state = msgspec.json.encode(values_of(trainer) | {"corpus": session.prepared.fingerprint})
+        step, best_step = trainer.progress.step, trainer.progress.best_step
+        # before the first validation the newest is the best
+        best = best_step in (step, None) or not trainer.task.validation_positions
 
-def publish(model: Path, target: Path) -> None:
-    """Put a checkpoint's model file in the place of `target`, whole; both are never written to again."""
-    temporary = target.with_name(f".tmp-{target.name}")
-    try:
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(model, temporary)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(model, temporary)
-            with temporary.open("rb") as copy:
-                os.fsync(copy.fileno())
-        os.rename(temporary, target)
-        fsync_directory(target.parent)
-    except OSError as error:
-        raise disk_error(error, f"could not publish {target.name}; the earlier one is whole") from error
+        def write() -> str:
+            """Write a checkpoint, publish its model where it is the best, and remove what is too old."""
+            files = {
+                "model.safetensors": chunks(model, header),
+                "train.safetensors": train.chunks(),
+                "state.json": [state],
+            }
+            saved = checkpoints.save(run.checkpoints, step, files, run_id=run.name, environment=made_on)
+            if best or not run.model_path.exists():
+                publish(saved.model_path, run.model_path)
+            checkpoints.prune(run.checkpoints, keep=session.config.checkpoint.keep, best_step=best_step)
+            return saved.path.name
+
+        return write
+
+    return copy

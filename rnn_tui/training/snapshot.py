@@ -15,12 +15,13 @@ from torch import Tensor
 from rnn_tui.errors import InputError
 from rnn_tui.model.state import arrange, leaves, unflatten
 from rnn_tui.training.loop import Trainer
+from rnn_tui.training.optim import settings_of
+from rnn_tui.training.pace import Pace
 from rnn_tui.training.progress import Progress
-from rnn_tui.training.setup import Pace
 
 
 def tensors_of(trainer: Trainer) -> dict[str, Tensor]:
-    """Return what belongs into train.safetensors: contiguous, on the CPU."""
+    """Return what belongs into train.safetensors, as it is: not copied, on its device."""
     tensors: dict[str, Tensor] = {"rng.torch": torch.get_rng_state()}
     if trainer.model.device.type == "cuda":
         for index, state in enumerate(torch.cuda.get_rng_state_all()):
@@ -33,7 +34,7 @@ def tensors_of(trainer: Trainer) -> dict[str, Tensor]:
         template = trainer.model.initial_state(1)  # the order in which `restore` reads them
         for index, leaf in enumerate(leaves(arrange(template, trainer.state))):
             tensors[f"carry.{index}"] = leaf
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return tensors
 
 
 def values_of(trainer: Trainer) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def values_of(trainer: Trainer) -> dict[str, Any]:
         "progress": asdict(trainer.progress),
         "pace": asdict(trainer.pace),
         "carried": trainer.state is not None,
-        "param_groups": optimizer["param_groups"],
+        "param_groups": settings_of(trainer.optimizer),
         "optim_values": {
             str(index): {name: value for name, value in values.items() if not isinstance(value, Tensor)}
             for index, values in optimizer["state"].items()

@@ -5,11 +5,11 @@
 One JSON line after each thing that was learnt; the last one counts.
 """
 
+import math
 import os
 import resource
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -23,25 +23,28 @@ from torch.nn import functional
 
 from rnn_tui.errors import PluginError, RnnTuiError, is_out_of_memory
 from rnn_tui.files import write_all
-from rnn_tui.model.device import cpu_count, pick_device
+from rnn_tui.model.device import best_threads, cpu_count, pick_device, timed
+from rnn_tui.model.precision import autocast, set_precision
+from rnn_tui.model.recurrence import Engine
 from rnn_tui.model.recurrent_model import RecurrentModel, build_model
 from rnn_tui.plugin.options import parse_options
 from rnn_tui.plugin.registry import load_plugin
+from rnn_tui.tasks.cross_entropy import cross_entropy
 from rnn_tui.training.config import RunConfig, from_dict
 from rnn_tui.training.estimate import LIMIT, Outcome, Trial
 from rnn_tui.training.optim import build_optimizer, clip_gradients
+from rnn_tui.training.pace import FASTER, race
 from rnn_tui.training.setup import (
-    best_threads,
     device_name,
     keep_memory,
-    race,
     refuse_inexact_kernels,
     seed_everything,
-    set_precision,
     warm_up_math,
 )
+from rnn_tui.training.switching import WORTH_COMPILING
 
 _SLOW = LIMIT / 4  # seconds; after such a step there is no time for comparisons
+_SHORT = 0.1
 
 
 def main() -> None:
@@ -110,26 +113,61 @@ class _Attempt:
             weights=_bytes(model.parameters()),
             note=f"not one step was over after {LIMIT:g} s",
         )
-        _select_engine(model, config)
+        _select_engine(model, config, "eager" if runtime.engine in ("auto", "compiled") else runtime.engine)
         optimizer = build_optimizer(config.optim, model.parameters())
         step = _step(config, trial, model, optimizer)
-        seconds = _timed(step)
+        probe = _probe(config, trial, model, optimizer)
+        threads = _threads(config, device, probe)
+        seconds = timed(step)
         self.learn(
             optimiser=_bytes(value for state in optimizer.state.values() for value in state.values()),
             peak=_peak(device, before),
             seconds=seconds,
-            threads=torch.get_num_threads(),
+            threads=threads,
             engine=model.engine()[0],
             note="only the first step was timed; the others are faster",
         )
-        if seconds < _SLOW:
-            threads, seconds = _paced(config, device, step)
-            self.learn(seconds=seconds, threads=threads, note="")
-            self.learn(
-                seconds=_raced(config, model, step, seconds),
-                engine=model.engine()[0],
-                peak=_peak(device, before),
-            )
+        if seconds >= _SLOW:
+            return
+        seconds = min(timed(step) for _ in range(3))
+        self.learn(seconds=seconds, note="")
+        self._race(model, step, seconds)
+        if device.type == "cpu" and self._would_compile(model) and model.compile_ahead() is None:
+            self._compiled(model, probe, step)
+        self.learn(peak=_peak(device, before))
+
+    def _race(self, model: RecurrentModel, step: Callable[[], object], seconds: float) -> None:
+        """Let the loop race as a run does."""
+        runtime = self.config.runtime
+        if model.engine()[0] != "eager" or runtime.engine != "auto" or runtime.exact or seconds > _SHORT:
+            return
+        times = race(step, lambda: model.select_engine("eager"), lambda: model.select_engine("loop"))
+        if times[1] < FASTER * times[0]:
+            model.select_engine("loop")
+            self.learn(seconds=times[1], engine="loop")
+
+    def _would_compile(self, model: RecurrentModel) -> bool:
+        """Whether a run would, see `switching`."""
+        runtime = self.config.runtime
+        if (
+            runtime.precision != "fp32"
+            or model.engine()[0] == "own"
+            or runtime.engine not in ("auto", "compiled")
+        ):
+            return False
+        steps, seconds, minutes = self._trial.steps, self._outcome.seconds or 0.0, self.config.budget.minutes
+        left = min(steps * seconds if steps else math.inf, 60 * minutes or math.inf)
+        return runtime.engine == "compiled" or (not runtime.exact and left > WORTH_COMPILING)
+
+    def _compiled(
+        self, model: RecurrentModel, probe: Callable[[], object], step: Callable[[], object]
+    ) -> None:
+        model.select_engine("compiled")
+        step()
+        threads = _threads(self.config, model.device, probe)
+        seconds = min(timed(step) for _ in range(3))
+        if self.config.runtime.engine == "compiled" or seconds < FASTER * (self._outcome.seconds or math.inf):
+            self.learn(seconds=seconds, threads=threads, engine=model.engine()[0])
 
 
 def _step(
@@ -152,13 +190,12 @@ def _step(
         wanted = targets
         if config.data.loss_on == "last":
             features, wanted = features[:, -1:], targets[:, -1:]
-        outputs = model.outputs(features)
         if columns:
-            return functional.mse_loss(outputs, wanted)
-        return functional.cross_entropy(outputs.flatten(0, 1), wanted.flatten())
+            return functional.mse_loss(model.outputs(features), wanted)
+        return cross_entropy(model, features, wanted)
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.runtime.precision == "bf16"):
+        with autocast(config.runtime.precision, device):
             value = loss()
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
@@ -169,38 +206,30 @@ def _step(
     return step
 
 
-def _select_engine(model: RecurrentModel, config: RunConfig) -> None:
-    if config.runtime.precision != "bf16":  # which only the loop knows
-        model.select_engine(config.runtime.engine)
+def _probe(
+    config: RunConfig, trial: Trial, model: RecurrentModel, optimizer: torch.optim.Optimizer
+) -> Callable[[], object]:
+    """Return an update on as many positions as take about `_SHORT` on one thread."""
+    length = min(trial.seq_len, 4)
+    short = _step(config, replace(trial, seq_len=length), model, optimizer)
+    short()
+    length = min(trial.seq_len, max(length, int(length * _SHORT / timed(short))))
+    return _step(config, replace(trial, seq_len=length), model, optimizer)
 
 
-def _paced(config: RunConfig, device: torch.device, step: Callable[[], object]) -> tuple[int, float]:
-    """Return the threads a run would take and the seconds of a step with them; see `setup.choose_pace`."""
+def _select_engine(model: RecurrentModel, config: RunConfig, engine: Engine) -> None:
+    if config.runtime.precision in ("fp32", "tf32"):  # only the loop knows the others
+        model.select_engine(engine)
+
+
+def _threads(config: RunConfig, device: torch.device, probe: Callable[[], object]) -> int:
+    """Put the number of threads that a run would choose in force; see `pace.timed_pace`."""
     runtime = config.runtime
     if device.type == "cpu" and not (runtime.threads or runtime.exact):
-        return best_threads(step, limit=1.0)
+        return best_threads(probe, limit=0.7)[0]
     if device.type == "cpu":
         torch.set_num_threads(runtime.threads or max(1, cpu_count() // 2))
-    return torch.get_num_threads(), min(_timed(step) for _ in range(3))
-
-
-def _raced(config: RunConfig, model: RecurrentModel, step: Callable[[], object], seconds: float) -> float:
-    """Let the loop race as a run does; return the seconds of a step on the way that won."""
-    if model.engine()[0] != "eager" or config.runtime.engine != "auto" or config.runtime.exact:
-        return seconds
-    times = race(
-        step, lambda: model.select_engine("eager"), lambda: model.select_engine("loop"), patience=0.2
-    )
-    if times is None or times[1] >= 0.97 * times[0]:
-        return seconds
-    model.select_engine("loop")
-    return times[1]
-
-
-def _timed(step: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    step()
-    return time.perf_counter() - begin
+    return torch.get_num_threads()
 
 
 def _touch_libraries(device: torch.device) -> None:

@@ -94,6 +94,7 @@ class History:
     def add(self, events: "Iterable[Event]") -> None:
         """Take in events, in order."""
         from rnn_tui.runs.events import number
+        from rnn_tui.runs.switches import in_force, switch_line
 
         for event in events:
             self.events += 1
@@ -127,6 +128,9 @@ class History:
                     self.end = {}
                     if event.kind == "resume":
                         self._note(event, "note", f"resumed from step {from_step:.0f}")
+                case "engine" | "threads":
+                    self.start = in_force(self.start, event)
+                    self._note(event, "note", switch_line(event))
                 case "checkpoint":
                     self.checkpoint = step
                     if data.get("reason") in ("request", "stop", "pause", "end"):

@@ -26,9 +26,21 @@ def test_a_checkpoint_that_was_written(asked):
 
 def test_a_checkpoint_that_could_not_be_written_is_a_failure(asked):
     run, answer, log = asked
-    log.write("warning", 5, message="could not save step-00000005: no space left on the disk")
+    message = "could not save step-00000005: no space left on the disk"
+    log.write("warning", 5, message=message, unsaved="request")
     with pytest.raises(DiskError, match="run a: could not save"):
         wait_for_checkpoint(run, answer)
+
+
+def test_what_became_of_another_checkpoint_is_no_answer(asked):
+    """One may have been written beside training when this one was asked for."""
+    run, answer, log = asked
+    log.write("checkpoint", 4, name="step-00000004", reason="time")
+    log.write("warning", 5, message="could not save step-00000005: no space left on the disk", unsaved="best")
+    with pytest.raises(InputError, match="ended before it was written"):
+        wait_for_checkpoint(run, answer)
+    log.write("checkpoint", 5, name="step-00000005", reason="request")
+    wait_for_checkpoint(run, answer)
 
 
 def test_a_worker_that_died_over_it(asked):

@@ -19,6 +19,13 @@ def test_figures_follow_the_events():
     assert (figures.step, figures.epoch, figures.elapsed, figures.exit_code) == (120, 1.5, 7.0, 0)
 
 
+def test_a_checkpoint_told_late_takes_no_step_back():
+    figures = Figures()
+    figures.take(event("train", 120, loss=1.0))
+    figures.take(event("checkpoint", 100))
+    assert figures.step == 120
+
+
 def test_budget_in_minutes_and_steps_takes_the_nearer_end():
     figures = Figures()
     figures.take(event("start", total_steps=100, minutes=1))
@@ -69,5 +76,8 @@ def test_narration():
     )
     assert (
         narration(event("command", 9, command="pause", origin="app")) == "pause at step 9 (asked for by app)"
+    )
+    assert narration(event("threads", 9, to=2, reason="busy", **{"from": 4})) == (
+        "step 9: threads: 2 in place of 4; busy"
     )
     assert narration(event("train", 9, loss=1.0)) == ""

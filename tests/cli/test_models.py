@@ -200,6 +200,31 @@ def test_prompt_from_standard_input_drops_one_newline(trained, shell):
     assert done.json["prompt"] == "the\n"
 
 
+def test_several_completions_are_those_of_the_seeds_in_a_row(fox):
+    arguments = ("prompt", "fox", "the ", "--length", "30")
+    alone = [fox(*arguments, "--seed", str(seed), "--json").json for seed in (7, 8, 9)]
+    for backend in ("torch", "numpy"):
+        found = fox(*arguments, "--seed", "7", "-n", "3", "--backend", backend, "--json").json
+        for one, other in zip(found, alone, strict=True):
+            assert one["backend"] == backend
+            for key in ("text", "tokens", "reason", "settings", "copied", "not_compared", "prompt", "model"):
+                assert one[key] == other[key]
+    shown = fox(*arguments, "--seed", "7", "--samples", "3")
+    headings = [f"== {number} of 3, seed {seed} ==" for number, seed in ((1, 7), (2, 8), (3, 9))]
+    texts = [one["text"].removesuffix("\n") for one in alone]
+    assert shown.out == "\n".join(f"{head}\n{text}\n" for head, text in zip(headings, texts, strict=True))
+    assert shown.err.count("the training text") == 3
+    greedy = fox(*arguments, "--greedy", "-n", "2").out
+    assert greedy.startswith("== 1 of 2 ==\n")
+    assert fox(*arguments, "-n", "1", "--json").json[0]["tokens"] == 30
+
+
+def test_several_completions_need_a_text(fox, monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert "--samples needs a TEXT" in fox("prompt", "fox", "-n", "2").refusal
+    assert fox("prompt", "fox", "a", "-n", "0").code == 2
+
+
 def test_line_prompt_in_a_terminal(trained, tmp_path):
     folder, _ = trained
     child = pexpect.spawn(

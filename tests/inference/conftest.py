@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.file import ModelFile, save_model
+from rnn_tui.model.file import save_model
+from rnn_tui.model.header import ModelFile
 from rnn_tui.model.recurrence import Stack, Unroll
+from rnn_tui.model.recurrence.native import toolchain
 from rnn_tui.model.recurrent_model import OneHot, RecurrentModel, build_model
 from rnn_tui.plugin.core import Cell
 from rnn_tui.plugin.registry import load_plugin, plugin_record
@@ -74,6 +76,29 @@ def spelling(markov, byte_tokenizer) -> Callable[[str], RecurrentModel]:
 @pytest.fixture
 def char_tokenizer() -> Callable[[str], Tokenizer]:
     return lambda text: load_plugin("tokenizer", "char").train([text], None)
+
+
+@pytest.fixture
+def sharp_lstm() -> Callable[..., RecurrentModel]:
+    """A small LSTM over a tokenizer's vocabulary, untrained, that is surer of its tokens than such a model is."""
+
+    def build(tokenizer, **settings):
+        torch.manual_seed(0)
+        config = ModelConfig(hidden_size=12, **settings)
+        model = build_model(load_plugin("architecture", "lstm"), {}, config, tokenizer.vocab_size).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(3)
+        return model
+
+    return build
+
+
+@pytest.fixture
+def no_compiler(monkeypatch) -> None:
+    """Nothing is compiled: that has tests of its own, and takes a second each time."""
+    monkeypatch.setenv("RNN_TUI_CC", "")
+    monkeypatch.setattr(toolchain, "_results", {})
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ import pytest
 
 from rnn_tui.inference import comparing
 from rnn_tui.inference.comparing import Comparer
-from rnn_tui.model.file import load_model, read_header
+from rnn_tui.model.file import load_model
+from rnn_tui.model.header import read_header
 
 TEXT = "the quick brown fox jumps over the lazy dog\n"
 

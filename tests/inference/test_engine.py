@@ -20,7 +20,8 @@ from rnn_tui.inference.requests import Cancel, Generate, Refused, parse
 from rnn_tui.inference.torch_reader import TorchReader
 from rnn_tui.inference.transcribe import transcribe
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.file import ModelFile, load_model, save_model
+from rnn_tui.model.file import load_model, save_model
+from rnn_tui.model.header import ModelFile
 from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 

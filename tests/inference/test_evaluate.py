@@ -16,7 +16,8 @@ from rnn_tui.inference.dynamic import DynamicConfig, evaluate_dynamic
 from rnn_tui.inference.evaluate import corpus_of_model, evaluate_corpus
 from rnn_tui.inference.reports import AlignedReport, SeriesReport
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.file import ModelFile, load_model, read_header, save_model
+from rnn_tui.model.file import load_model, save_model
+from rnn_tui.model.header import ModelFile, read_header
 from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 from rnn_tui.tasks.next_token import evaluate

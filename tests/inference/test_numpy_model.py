@@ -17,7 +17,9 @@ from rnn_tui.inference.numpy_model import load_numpy
 from rnn_tui.inference.torch_reader import TorchReader
 from rnn_tui.inference.transcribe import transcribe
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.file import BadModelFile, ModelFile, encode, load_model, save_model, weights
+from rnn_tui.model.container import BadModelFile
+from rnn_tui.model.file import encode, load_model, save_model, weights
+from rnn_tui.model.header import ModelFile
 from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 from rnn_tui.tasks.evaluation import evaluate
@@ -135,12 +137,13 @@ def test_a_bidirectional_model_reads_a_row_both_ways(arch, tmp_path):
     ours, _, _ = load_numpy(path)
     ids = stream(ours.output_size, 30).astype(np.int64)
     logits, _ = ours.read(ids, ours.start(), 30)
-    expected, _ = TorchReader(model).read(ids, model.initial_state(1), 30)
+    reader = TorchReader(model)
+    expected, _ = reader.read(ids, reader.start(), 30)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     found, wanted = (transcribe(reader, tokenizer, "fox") for reader in (ours, TorchReader(model)))
     assert found.text == wanted.text
     with pytest.raises(UsageError, match="whole text at once"):
-        ours.step(0, ours.start())
+        ours.advance(np.array([0]), ours.start())
 
 
 def test_a_stream_too_short_to_predict(tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 from rnn_tui.errors import DivergedError, UsageError
 from rnn_tui.inference.config import SamplingConfig, sampling_config
-from rnn_tui.inference.sampling import choose, filtered_probabilities, gumbel_rows, log_probabilities
+from rnn_tui.inference.sampling import Noise, choose, filtered_probabilities, log_probabilities
 
 PLAIN = SamplingConfig(temperature=1.0)
 
@@ -76,6 +76,31 @@ def test_top_k_keeps_exactly_k_of_equals_the_lowest_ids():
     assert result.tolist() == pytest.approx([0, 0.5, 0.5, 0])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"top_k": 1},
+        {"top_k": 700},
+        {"top_k": 2999},
+        {"top_p": 0.02},
+        {"top_p": 0.8},
+        {"top_p": 0.9999},
+        {"top_k": 900, "top_p": 0.9, "temperature": 0.7},
+        {"top_k": 20, "top_p": 0.9999},
+    ],
+)
+def test_rules_match_brute_force_in_a_large_vocabulary(settings):
+    """Steep, flat, and with many equals: by whole numbers."""
+    config = SamplingConfig(**{"temperature": 1.0} | settings)
+    rng = np.random.default_rng(0)
+    rows = np.stack([rng.normal(0, 4, 3000), rng.normal(0, 0.3, 3000), rng.integers(-3, 4, 3000)])
+    found = filtered_probabilities(rows, config)
+    for row, probabilities in zip(rows.tolist(), found.tolist(), strict=True):
+        expected = brute_force(row, config)
+        assert [p > 0 for p in probabilities] == [p > 0 for p in expected]
+        assert probabilities == pytest.approx(expected, abs=1e-12)
+
+
 def test_top_p_keeps_the_fewest_that_reach_it():
     logits = np.log([0.5, 0.25, 0.25])  # exact halves after softmax
     kept = [
@@ -122,8 +147,8 @@ def test_greedy_takes_the_lowest_id_of_equals():
 
 def test_a_token_with_no_probability_is_never_drawn():
     logits = np.array([-math.inf, 0.0, 0.0, -math.inf])
-    noise = gumbel_rows(4, seed=1)
-    drawn = {choose(logits, PLAIN, next(noise)).item() for _ in range(500)}
+    noise = Noise(4, seed=1)
+    drawn = {choose(logits, PLAIN, row).item() for row in noise.take(500)}
     assert drawn == {1, 2}
 
 
@@ -147,8 +172,8 @@ def test_drawn_frequencies_are_the_distribution(settings):
     config = SamplingConfig(**{"temperature": 1.0} | settings)
     logits = np.random.default_rng(5).normal(0, 1.5, 12)
     expected = np.array(brute_force(logits.tolist(), config)) * 40_000
-    noise = gumbel_rows(12, seed=9)
-    rows = np.stack([next(noise) for _ in range(40_000)])
+    noise = Noise(12, seed=9)
+    rows = noise.take(40_000)
     counts = np.bincount(choose(np.broadcast_to(logits, rows.shape), config, rows), minlength=12)
     assert counts[expected == 0].sum() == 0
     alive = expected > 0
@@ -163,10 +188,10 @@ def test_drawn_frequencies_are_the_distribution(settings):
 def test_the_stream_is_that_of_torch(seed):
     """Bit for bit up to the logarithms: torch's own generator, drawn row by row there and in blocks here."""
     generator = torch.Generator().manual_seed(seed)
-    rows = gumbel_rows(97, seed)
-    for _ in range(200):
+    noise = Noise(97, seed)
+    for row in np.concatenate([noise.take(count) for count in (1, 3, 64, 70, 62)]):
         uniform = torch.rand(97, generator=generator, dtype=torch.float64).numpy()
-        np.testing.assert_array_equal(next(rows), -np.log(-np.log(uniform)))
+        np.testing.assert_array_equal(row, -np.log(-np.log(uniform)))
 
 
 def test_probabilities_of_logits_that_are_not_finite():

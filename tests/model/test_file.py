@@ -13,15 +13,9 @@ import torch
 from rnn_tui.errors import DiskError, InputError, PluginError, UsageError
 from rnn_tui.model import file as model_file
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.file import (
-    BadModelFile,
-    ModelFile,
-    load_model,
-    load_weights,
-    read_header,
-    save_model,
-    weights,
-)
+from rnn_tui.model.container import BadModelFile
+from rnn_tui.model.file import load_model, load_weights, save_model, weights
+from rnn_tui.model.header import ModelFile, read_header
 from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 
@@ -138,7 +132,7 @@ def test_names_that_are_no_utf8_survive(tmp_path):
 
 def test_the_header_is_read_without_torch(saved):
     code = (
-        "import sys; from pathlib import Path; from rnn_tui.model.file import read_header; "
+        "import sys; from pathlib import Path; from rnn_tui.model.header import read_header; "
         "print(read_header(Path(sys.argv[1])).training['step']); sys.exit('torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code, saved[0]], capture_output=True, text=True)

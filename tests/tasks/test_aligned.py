@@ -148,9 +148,17 @@ def test_evaluation_line_by_line(prepared, built, monkeypatch, arch, bidirection
 
 def test_groups_never_pass_the_limit_and_hold_every_line_once():
     lengths = np.array([5, 1, 9, 1, 4, 4, 2, 30])
-    groups = list(aligned._together(lengths, 10))
+    groups = list(aligned._together(lengths, 10, 10))
     assert sorted(np.concatenate(groups).tolist()) == list(range(8))
     assert [lengths[group].tolist() for group in groups] == [[1, 1, 2], [4, 4], [5], [9], [30]]
+
+
+def test_groups_of_many_positions_have_few_lines(monkeypatch):
+    monkeypatch.setattr(aligned, "LINES_AT_ONCE", 2)
+    lengths = np.array([1, 1, 1, 1, 1, 3, 3, 3, 5])
+    groups = list(aligned._together(lengths, 1000, 4))
+    # four of length 1 are no more than 4 positions; then two lines each
+    assert [lengths[group].tolist() for group in groups] == [[1, 1, 1, 1], [1, 3], [3, 3], [5]]
 
 
 def test_validation(prepared, built):

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -63,6 +64,23 @@ def test_windows_do_not_change_the_figure(model, ids, window):
     assert evaluate(model, ids, lanes=3, window=window).nats == pytest.approx(
         evaluate(model, ids, lanes=3).nats, rel=1e-6
     )
+
+
+@pytest.mark.parametrize("measure", [evaluate, partial(evaluate_cold, window=50)])
+def test_a_large_vocabulary_gives_the_same_in_pieces(model, ids, monkeypatch, measure):
+    expected = measure(model, ids).mean
+    monkeypatch.setattr("rnn_tui.tasks.cross_entropy.FEW_LOGITS", 0)
+    monkeypatch.setattr("rnn_tui.tasks.cross_entropy.LOGITS_AT_ONCE", 7 * 48)  # 48 rows
+    assert measure(model, ids).mean == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("lanes", "expected"), [(1, [60] * 8 + [20]), (5, [5 * 12] * 8 + [5 * 4])])
+def test_few_lanes_are_read_in_longer_windows(model, ids, monkeypatch, lanes, expected):
+    monkeypatch.setattr("rnn_tui.tasks.evaluation.TOKENS_AT_ONCE", 60)
+    read = []
+    model.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].numel()))
+    evaluate(model, ids, lanes=lanes, warm=0)
+    assert read == expected
 
 
 @pytest.mark.parametrize("lanes", [2, 7, 64, 499])
@@ -162,7 +180,7 @@ def test_a_window_as_long_as_the_text_is_the_strict_stream(model, ids):
 
 def test_cold_in_pieces_that_carry_the_state(model, ids, monkeypatch):
     whole = evaluate_cold(model, ids, 50)
-    monkeypatch.setattr("rnn_tui.tasks.evaluation.LOGITS_AT_ONCE", 60)  # 8 windows of 1 position at once
+    monkeypatch.setattr("rnn_tui.tasks.evaluation.TOKENS_AT_ONCE", 70)  # 10 windows, 7 positions at once
     pieces = evaluate_cold(model, ids, 50)
     assert pieces.nats.tolist() == pytest.approx(whole.nats.tolist(), rel=1e-6)
     assert pieces.counts.tolist() == whole.counts.tolist()

@@ -118,7 +118,7 @@ def test_validation_has_read_the_training_rows(series, model):
 def test_lanes_and_a_bounded_past_change_little(series, model, monkeypatch, lanes, warm):
     monkeypatch.setattr(module, "default_lanes", lambda _: lanes)
     monkeypatch.setattr(module, "WARM", warm)
-    monkeypatch.setattr(module, "_WINDOW", 8)
+    monkeypatch.setattr("rnn_tui.tasks.evaluation.TOKENS_AT_ONCE", 8 * lanes)
     values = series.scaling.apply(series.values)
     np.testing.assert_allclose(
         one_step_errors(model, values, 60, 90), by_hand(model, values, 60, 90), rtol=1e-5

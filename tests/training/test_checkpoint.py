@@ -2,16 +2,20 @@ import json
 import os
 
 import pytest
+import safetensors.torch
 import torch
 
 from rnn_tui.errors import DiskError, InputError
 from rnn_tui.training import checkpoint
 
 
-def save(folder, step, value=1.0, write_model=lambda path: path.write_bytes(b"model")):
-    return checkpoint.save(
-        folder, step, write_model, {"a": torch.full((3,), value)}, {"step": step}, run_id="r", environment={}
-    )
+def save(folder, step, value=1.0, model=(b"mod", b"el")):
+    files = {
+        "model.safetensors": model,
+        "train.safetensors": [safetensors.torch.save({"a": torch.full((3,), value)})],
+        "state.json": [json.dumps({"step": step}).encode()],
+    }
+    return checkpoint.save(folder, step, files, run_id="r", environment={})
 
 
 def test_saved_found_and_loaded(tmp_path):
@@ -21,6 +25,7 @@ def test_saved_found_and_loaded(tmp_path):
     found = checkpoint.find(folder)
     assert [c.step for c in found] == [12, 5]
     found[0].verify()
+    assert found[0].model_path.read_bytes() == b"model"
     tensors, state = found[0].load()
     assert tensors["a"].tolist() == [2, 2, 2]
     assert state == {"step": 12}
@@ -66,12 +71,12 @@ def test_what_has_no_manifest_is_no_checkpoint(tmp_path):
 def test_a_failed_save_leaves_the_old_ones_and_no_litter(tmp_path):
     save(tmp_path, 5)
 
-    def no_room(path):
-        path.write_bytes(b"half")
+    def no_room():
+        yield b"half"
         raise OSError(28, "No space left on device")
 
     with pytest.raises(DiskError, match=r"could not save step-00000012.*no space left"):
-        save(tmp_path, 12, write_model=no_room)
+        save(tmp_path, 12, model=no_room())
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000005"]
 
 

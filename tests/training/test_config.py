@@ -62,6 +62,8 @@ def test_the_strongest_layer_wins_and_is_remembered():
         ({"corpus": {"validation": 0.0}, "budget": {"patience": 3}}, "need a validation split"),
         ({"runtime": {"exact": True}, "budget": {"minutes": 1}}, "--exact needs a budget in steps or epochs"),
         ({"runtime": {"precision": "tf32", "device": "cpu"}}, "tf32 exists on cuda only"),
+        ({"runtime": {"precision": "fp16", "device": "mps"}}, "fp16 exists on cuda only, not on mps"),
+        ({"runtime": {"engine": "graph", "device": "cpu"}}, "engine graph exists on cuda only, not on cpu"),
         ({"optim": {"optimizer": "sgd", "amsgrad": True}}, "amsgrad exists for adam and adamw, not for sgd"),
         ({"optim": {"momentum": 0.9}}, "momentum exists for sgd and rmsprop, not for adamw"),
         ({"model": {"encoder": "one-hot", "tie_weights": True}}, "tie_weights needs an embedding"),

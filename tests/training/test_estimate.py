@@ -1,5 +1,6 @@
 """What training would take: sizes worked out by hand, and a child that may do whatever it likes."""
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -132,3 +133,14 @@ def test_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     with pytest.raises(PluginError, match="no process could be started"):
         estimate(config(), 50, vocab_size=5)
+
+
+@pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("clang")), reason="there is no compiler")
+@pytest.mark.parametrize(("engine", "compiles"), [("compiled", True), ("auto", False)])
+def test_what_a_run_would_compile_is_compiled(engine: str, compiles: bool) -> None:
+    """Ten steps are over before a compiler is."""
+    settings = config(
+        model={"arch": "rnn", "hidden_size": 8}, runtime={"engine": engine}, budget={"steps": 10}
+    )
+    found = estimate(settings, 50, vocab_size=5)
+    assert (found.engine == "compiled", found.note) == (compiles, "")

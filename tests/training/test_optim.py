@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -5,7 +6,14 @@ import torch
 from torch import nn
 
 from rnn_tui.training.config import OptimConfig
-from rnn_tui.training.optim import build_optimizer, clip_gradients, set_rate
+from rnn_tui.training.optim import (
+    build_optimizer,
+    clip_gradients,
+    put_on_device,
+    set_rate,
+    settings_of,
+    step_on_device,
+)
 
 
 def parameter(values, gradient):
@@ -70,3 +78,44 @@ def test_momentum_by_hand():
     optimizer.step()
     optimizer.step()
     assert a.item() == pytest.approx(1.0 - 0.1 * 0.5 - 0.1 * (0.9 * 0.5 + 0.5))
+
+
+def test_the_scale_of_the_loss_is_taken_out_before_clipping():
+    a, b = parameter([0.0, 0.0], [3.0 * 1024, 0.0]), parameter([0.0], [4.0 * 1024])
+    assert clip_gradients([a, b], 1.0, 1024.0) == (5, True)
+    assert [*a.grad.tolist(), *b.grad.tolist()] == pytest.approx([0.6, 0.0, 0.8])
+    c = parameter([0.0], [0.5 * 1024])
+    assert clip_gradients([c], 1.0, 1024.0) == (0.5, False)
+    assert c.grad.item() == 0.5
+
+
+@pytest.mark.parametrize(
+    "config", [{"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "adamw", "amsgrad": True}]
+)
+def test_a_step_on_the_device_by_hand(config):
+    """Skipped it leaves everything; else it equals a plain step with divided gradients."""
+    plain, other = parameter([1.0, 2.0], [0.5, -0.25]), parameter([1.0, 2.0], [2.0, -1.0])
+    optimizers = [build_optimizer(OptimConfig(lr=0.1, **config), [p]) for p in (plain, other)]
+    rate = put_on_device(optimizers[1], torch.device("cpu"))
+    rate.fill_(0.2)
+    step_on_device(optimizers[1], torch.ones(()), torch.tensor(4.0))
+    assert other.tolist() == [1.0, 2.0]
+    assert all(not value.any() for value in optimizers[1].state[other].values())
+    for _ in range(2):
+        other.grad = torch.tensor([2.0, -1.0])  # the kernel divides where it stands
+        step_on_device(optimizers[1], torch.zeros(()), torch.tensor(4.0))
+        set_rate(optimizers[0], 0.2)
+        optimizers[0].step()
+    assert other.tolist() == pytest.approx(plain.tolist())
+    for name, value in optimizers[0].state[plain].items():
+        assert optimizers[1].state[other][name].tolist() == pytest.approx(value.tolist())
+
+
+def test_settings_can_be_written_as_json_and_read_by_a_plain_optimizer():
+    a = parameter([1.0], [0.5])
+    optimizer = build_optimizer(OptimConfig(lr=0.25), [a])
+    before = settings_of(optimizer)
+    put_on_device(optimizer, torch.device("cpu"))
+    assert settings_of(optimizer) == before
+    assert json.loads(json.dumps(before))[0]["weight_decay"] == 0
+    assert before[0]["lr"] == 0.25

@@ -142,3 +142,33 @@ def test_a_malformed_event_does_no_harm() -> None:
         ]
     )
     assert history.step >= 1
+
+
+def test_the_newest_switch_is_what_is_shown() -> None:
+    history = History()
+    switch = {
+        "from": "eager",
+        "to": "compiled",
+        "threads": 3,
+        "reason": "faster",
+        "before": 0.2,
+        "after": 0.1,
+    }
+    history.add(
+        [
+            event("start", 0, engine="eager", threads=4, arch="lstm"),
+            event("engine", 10, **switch),
+            event("threads", 20, **{"from": 3, "to": 2, "reason": "busy"}),
+        ]
+    )
+    assert (history.start["arch"], history.start["engine"], history.start["threads"]) == (
+        "lstm",
+        "compiled",
+        2,
+    )
+    assert [(note.step, note.text) for note in history.notes] == [
+        (10, "compiled in place of eager, threads: 3, 100.0 ms a step instead of 200.0; faster"),
+        (20, "threads: 2 in place of 3; busy"),
+    ]
+    history.add([event("resume", 5, 2, from_step=5, engine="eager", threads=4)])  # from before either
+    assert (history.start["engine"], history.start["threads"]) == ("eager", 4)

@@ -3,17 +3,19 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from rnn_tui.model.recurrence.graph import NotTraceable, outputs, runnable, trace
 from rnn_tui.model.recurrence.hoist import Hoisted, hoist
 from rnn_tui.model.recurrence.product import prepare
 from rnn_tui.model.recurrence.split import Loop, Place, Run, Split, forward_only, split
-from rnn_tui.model.state import arrange, detach, leaves, unflatten
+from rnn_tui.model.state import arrange, detach, device_of, leaves, tensors_of, unflatten
 from rnn_tui.plugin.core import Cell, State
 
 
@@ -28,6 +30,11 @@ class Plan:
     infer: Loop
     examples: Any  # rows -> the inputs of the core
     splits: dict[tuple[bool, ...], Split] = field(default_factory=dict)
+
+    @cached_property
+    def floating(self) -> list[int]:
+        """The leaves of the state that can have a gradient."""
+        return [i for i, leaf in enumerate(leaves(self.template)) if leaf.is_floating_point()]
 
     def split_for(self, needs: tuple[bool, ...]) -> Split:
         """The step with a backward for the inputs that need one; traced at first use."""
@@ -49,6 +56,7 @@ def make_plan(cell: Cell, input_size: int) -> Plan:
     apart = _Step(copy.copy(cell))
     names = list(tensors_of(cell))
     generator = torch.Generator().manual_seed(0)
+    device = device_of(cell)
 
     def step(x: Tensor, *flat: Tensor) -> list[Tensor]:
         state = unflatten(template, list(flat[: len(flat) - len(names)]))
@@ -61,11 +69,11 @@ def make_plan(cell: Cell, input_size: int) -> Plan:
         return [y, *leaves(after)]
 
     def examples(rows: int) -> list[Tensor]:
-        x = torch.randn(rows, input_size, generator=generator)
-        state = [leaf.detach().clone() for leaf in leaves(cell.initial_state(rows))]
+        x = torch.randn(rows, input_size, generator=generator).to(device)
+        state = [leaf.detach().clone() for leaf in leaves(cell.initial_state(rows, device=device))]
         return [x, *state, *(value.detach() for value in tensors_of(cell).values())]
 
-    template = detach(cell.initial_state(1))
+    template = detach(cell.initial_state(1, device=device))
     count = len(list(leaves(template)))
     with torch.no_grad():
         graph = trace(functionalize(step, remove="mutations"), examples)
@@ -94,44 +102,18 @@ class _Step(torch.nn.Module):
         return self.cell.step(x, state)
 
 
-def tensors_of(cell: Cell) -> dict[str, Tensor]:
-    """The parameters and buffers by name, each once."""
-    return dict(cell.named_parameters()) | dict(cell.named_buffers())
-
-
-def run(plan: Plan, cell: Cell, xs: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
-    """Run a cell over a sequence; as `Core.forward`, (B, T, I) -> (B, T, O)."""
-    rows, steps = xs.shape[:2]
-    values = plan.prefix(rows * steps, xs.flatten(0, 1), *tensors_of(cell).values())
-    projected, weights = values[: plan.hoisted.projected], values[plan.hoisted.projected :]
-    old = list(leaves(arrange(plan.template, state)))
-    initial: list[Tensor] = []
-    span = Span(rows, steps, reset, [False] * steps)
-    if reset is not None:
-        initial = list(leaves(cell.initial_state(rows, device=xs.device, dtype=xs.dtype)))
-        span = Span(rows, steps, reset, reset.any(0).tolist())
-    inputs = [*projected, *old, *initial, *weights]
-    if torch.is_grad_enabled() and any(value.requires_grad for value in inputs):
-        needs = (
-            *(value.requires_grad for value in projected),
-            *(value.is_floating_point() for value in old),
-            *(value.requires_grad for value in weights),
-        )
-        ys, *new = _Sequence.apply(plan, plan.split_for(needs), span, *inputs)  # type: ignore[no-untyped-call]
-    else:
-        ys, new = _forward(plan, plan.infer, span, inputs, None)
-    after: State = unflatten(plan.template, new)
-    return ys, after
-
-
 @dataclass(frozen=True)
 class Span:
     """The positions of a sequence, and where it begins anew."""
 
     rows: int
     steps: int
-    reset: Tensor | None
-    resets: list[bool]  # whether any row is reset there
+    reset: Tensor | None  # bool (B, T)
+
+    @cached_property
+    def resets(self) -> list[bool]:
+        """At which positions any row is reset."""
+        return [False] * self.steps if self.reset is None else self.reset.any(0).tolist()
 
     def choose(self, t: int, fresh: Tensor, old: Tensor) -> Tensor:
         """`fresh` in the rows that are reset at `t`, `old` in the others."""
@@ -141,6 +123,60 @@ class Span:
     def columns(self, value: Tensor) -> tuple[Tensor, ...]:
         """(B * T, ...) to T times (B, ...), without a copy."""
         return value.reshape(self.rows, self.steps, *value.shape[1:]).unbind(1)
+
+
+def sequence_inputs(
+    plan: Plan, cell: Cell, xs: Tensor, ids: Tensor | None, state: State, reset: Tensor | None
+) -> tuple[Span, list[Tensor], tuple[bool, ...] | None]:
+    """Run what does not depend on the state.
+
+    Args:
+        xs: (B, T, I); with `ids` the vectors (V, I) among which they choose. These are few, so what does not depend on
+            the state runs for them alone, and its results are chosen from.
+
+    Returns:
+        The positions; what the loop over time takes, (*projected, *state, *initial, *weights); and for each projected
+        value, leaf of the state and weight whether a gradient is asked for, None where none is at all.
+    """
+    rows, steps = (xs if ids is None else ids).shape[:2]
+    vectors = xs if ids is not None else xs.flatten(0, 1)
+    values = plan.prefix(len(vectors), vectors, *tensors_of(cell).values())
+    projected, weights = values[: plan.hoisted.projected], values[plan.hoisted.projected :]
+    if ids is not None:
+        chosen = ids.flatten()
+        # the gradient of `embedding` is a sum in a fixed order, and several times as fast as that of an index
+        projected = tuple(
+            functional.embedding(chosen, value.flatten(1)).view(-1, *value.shape[1:])
+            if value.dim() > 1
+            else value.index_select(0, chosen)
+            for value in projected
+        )
+    old = list(leaves(arrange(plan.template, state)))
+    initial: list[Tensor] = []
+    if reset is not None:
+        initial = list(leaves(cell.initial_state(rows, device=xs.device, dtype=xs.dtype)))
+    inputs = [*projected, *old, *initial, *weights]
+    needs = None
+    if torch.is_grad_enabled() and any(value.requires_grad for value in inputs):
+        needs = (
+            *(value.requires_grad for value in projected),
+            *(value.is_floating_point() for value in old),
+            *(value.requires_grad for value in weights),
+        )
+    return Span(rows, steps, reset), inputs, needs
+
+
+def run(
+    plan: Plan, cell: Cell, xs: Tensor, state: State, reset: Tensor | None, ids: Tensor | None = None
+) -> tuple[Tensor, State]:
+    """Run a cell over a sequence; as `Core.forward`, (B, T, I) -> (B, T, O). For `ids` see `sequence_inputs`."""
+    span, inputs, needs = sequence_inputs(plan, cell, xs, ids, state, reset)
+    if needs is None:
+        ys, new = _forward(plan, plan.infer, span, inputs, None)
+    else:
+        ys, *new = _Sequence.apply(plan, plan.split_for(needs), span, *inputs)  # type: ignore[no-untyped-call]
+    after: State = unflatten(plan.template, new)
+    return ys, after
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.func import functionalize
 
 ROWS = (3, 5)
 """Odd and unlikely as a width, and multiples of each other only by mistake."""
@@ -53,28 +54,41 @@ class NotTraceable(Exception):
     """Why a step cannot become a graph, as half a sentence."""
 
 
-def trace(function: Callable[..., Sequence[Tensor]], examples: Callable[[int], Sequence[Tensor]]) -> fx.Graph:
+def trace(
+    function: Callable[..., Sequence[Tensor]],
+    examples: Callable[[int], Sequence[Tensor]],
+    decompositions: dict[Any, Callable[..., Any]] | None = None,
+) -> fx.Graph:
     """Return the graph of `function`: inputs `rows` and one for each tensor, output a tuple.
 
-    Each node that is a tensor has `meta["batch"]`, whether its dimension 0, and no other, is the rows, and
-    `meta["shape"]` as it was with `ROWS[0]` rows.
+    Each node that is a tensor has `meta["batch"]`, whether its dimension 0, and no other, is the rows, `meta["shape"]`
+    as it was with `ROWS[0]` rows, and `meta["dtype"]`.
 
     Args:
         function: takes tensors, returns a flat sequence of tensors; called under whatever gradient mode is on.
         examples: makes the tensors for a number of rows.
+        decompositions: operators that are to be written as others, by `torch._decomp`'s rules.
 
     Raises:
         NotTraceable: with the reason.
     """
-    first, second = (_trace_once(function, examples(rows)) for rows in ROWS)
+    first, second = (_trace_once(function, examples(rows), decompositions) for rows in ROWS)
     return _merge(first, second)
 
 
-def _trace_once(function: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> fx.GraphModule:
+def _trace_once(
+    function: Callable[..., Sequence[Tensor]],
+    tensors: Sequence[Tensor],
+    decompositions: dict[Any, Callable[..., Any]] | None,
+) -> fx.GraphModule:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _make_fx(lambda *flat: tuple(function(*flat)), tensors)
+            module = _make_fx(lambda *flat: tuple(function(*flat)), tensors, decompositions)
+            if any(_writes(node.target) for node in module.graph.nodes):
+                # to tensors of its own, as autograd does, is as good as making others; to its inputs remains
+                module = _make_fx(functionalize(module, remove="mutations"), tensors, decompositions)
+            return module
     except NotTraceable:
         raise
     except (
@@ -88,12 +102,16 @@ def _trace_once(function: Callable[..., Sequence[Tensor]], tensors: Sequence[Ten
         ) from error
 
 
-def _make_fx(function: Callable[..., tuple[Tensor, ...]], tensors: Sequence[Tensor]) -> fx.GraphModule:
+def _make_fx(
+    function: Callable[..., tuple[Tensor, ...]],
+    tensors: Sequence[Tensor],
+    decompositions: dict[Any, Callable[..., Any]] | None,
+) -> fx.GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx  # not public: it may move
 
     # the first call of a process imports for 1.2 to 1.5 s, with fake tensors as with real ones; real ones need nothing
     # special where a step uses a tensor that is no parameter
-    return make_fx(function, tracing_mode="real")(*tensors)
+    return make_fx(function, decompositions, tracing_mode="real")(*tensors)
 
 
 def _merge(first: fx.GraphModule, second: fx.GraphModule) -> fx.Graph:
@@ -145,6 +163,7 @@ def _merge(first: fx.GraphModule, second: fx.GraphModule) -> fx.Graph:
         value, again = one.meta.get("val"), other.meta.get("val")
         node.meta["batch"] = _is_batch(value, again)
         node.meta["shape"] = tuple(value.shape) if isinstance(value, Tensor) else None  # with ROWS[0] rows
+        node.meta["dtype"] = value.dtype if isinstance(value, Tensor) else None
         copies[one] = node
     return graph
 
@@ -162,10 +181,14 @@ def _check(target: Any) -> None:
     if isinstance(target, torch._ops.OpOverload):
         if torch.Tag.nondeterministic_seeded in target.tags:
             raise NotTraceable("it draws random numbers")
-        if target._schema.is_mutable:
+        if _writes(target):
             raise NotTraceable("it writes to a tensor in place")
     elif target is not operator.getitem:
         raise NotTraceable(f"it calls {target}")
+
+
+def _writes(target: Any) -> bool:
+    return isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable
 
 
 def _is_batch(one: Any, other: Any) -> bool:
@@ -210,8 +233,8 @@ def extract(
     for node in inputs:
         known[node] = graph.placeholder(f"in_{len(known)}")
         known[node].meta = dict(node.meta)
-    for name in instead.values():
-        graph.placeholder(name)
+    for node, name in instead.items():
+        graph.placeholder(name).meta = dict(node.meta)
     needed = ancestors(wanted, stop={*inputs, *instead})
     for node in source.nodes:
         if node not in needed or node in known or node in instead:

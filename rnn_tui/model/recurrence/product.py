@@ -27,7 +27,7 @@ def prepare(weight: Tensor, rows: int, steps: int) -> Product:
         weight: (K, N), possibly a transposed view.
     """
     if steps >= WORTH and rows > 1:
-        packing = packer()
+        packing = packer() if weight.device.type == "cpu" else None
         if packing is not None:
             return packing(weight, rows)
         weight = weight.contiguous()

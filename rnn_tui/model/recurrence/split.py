@@ -38,10 +38,12 @@ class Loop:
         run: (rows, *inputs, *needed constants, *products) -> results.
         needed: which of `(*weights, *constants)` `run` takes.
         products: which of them it takes as prepared products.
+        graph: what `run` was made of.
     """
 
     constants: Run
     run: Run
+    graph: fx.Graph
     needed: list[int]
     products: list[int]
 
@@ -89,6 +91,7 @@ def split(
     weights: int,
     examples: Callable[[int], Sequence[Tensor]],
     needs: Sequence[bool],
+    decompositions: dict[Any, Callable[..., Any]] | None = None,
 ) -> Split:
     """Differentiate a step.
 
@@ -96,6 +99,7 @@ def split(
         core: (*projected, *state, *weights) -> (y, *next state).
         examples: makes its inputs for a number of rows.
         needs: for each input whether a gradient is asked for; `state` must ask where it can.
+        decompositions: as in `trace`.
     """
     step = runnable(core)
     with_gradient: list[int] = []
@@ -125,7 +129,7 @@ def split(
         reached[:] = [i for i, g in zip(asked, gradients, strict=True) if g is not None]
         return [*results, *(g for g in gradients if g is not None)]
 
-    graph = trace(joint, lambda rows: [*examples(rows), *tangents(rows)])
+    graph = trace(joint, lambda rows: [*examples(rows), *tangents(rows)], decompositions)
     _drop_detach(graph)
     return _partition(graph, projected, state, weights, list(reached))
 
@@ -236,6 +240,7 @@ def _loop(
     return Loop(
         constants=runnable(extract(graph, weights, known[len(weights) :])),
         run=runnable(step),
+        graph=step,
         needed=[known.index(node) for node in plain],
         products=[known.index(node) for node in products],
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnn_tui.model.recurrence.bidirectional import Bidirectional
+from rnn_tui.model.recurrence.unrolled import Unroll
 from rnn_tui.plugin.core import Core, State
 
 
@@ -36,14 +37,28 @@ class Stack(Core):
         return tuple(core.initial_state(batch_size, device=device, dtype=dtype) for core in self.cores)
 
     def forward(
-        self, xs: Tensor, state: State, *, reset: Tensor | None = None, lengths: Tensor | None = None
+        self,
+        xs: Tensor,
+        state: State,
+        *,
+        reset: Tensor | None = None,
+        lengths: Tensor | None = None,
+        ids: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """See `Core.forward`; `lengths` (B,) is for the layers that also read backwards."""
+        """See `Core.forward`.
+
+        Args:
+            lengths: int64 (B,), for the layers that also read backwards.
+            ids: int64 (B, T): then `xs` (V, I) are the vectors from which they choose the inputs of the lowest layer,
+                an `Unroll`.
+        """
         after = []
         for index, (core, inner) in enumerate(zip(self.cores, state, strict=True)):
             if index:
                 xs = functional.dropout(xs, self.dropout, self.training)
-            if isinstance(core, Bidirectional):
+            if isinstance(core, Unroll):
+                xs, inner = core.forward_rows(xs, None if index else ids, inner, reset=reset)
+            elif isinstance(core, Bidirectional):
                 xs, inner = core(xs, inner, reset=reset, lengths=lengths)
             else:
                 xs, inner = core(xs, inner, reset=reset)

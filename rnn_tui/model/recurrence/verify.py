@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rnn_tui.model.recurrence.loop import run_loop
-from rnn_tui.model.state import arrange, detach, leaves, map_state
+from rnn_tui.model.state import arrange, detach, device_of, leaves, map_state
 from rnn_tui.plugin.core import Cell, State
 
 BATCH, STEPS = 3, 4
@@ -21,22 +21,23 @@ Way = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]
 def difference(cell: Cell, input_size: int, way: Way) -> str | None:
     """Return what differs from the plain loop, or None; the cell's gradients are left as they were."""
     generator = torch.Generator().manual_seed(1)
-    xs = torch.randn(BATCH, STEPS, input_size, generator=generator)
-    reset = torch.zeros(BATCH, STEPS, dtype=torch.bool)
+    device = device_of(cell)
+    xs = torch.randn(BATCH, STEPS, input_size, generator=generator).to(device)
+    reset = torch.zeros(BATCH, STEPS, dtype=torch.bool, device=device)
     reset[1, 2] = True
     with torch.no_grad():  # a state such as occurs, not only the initial one
-        _, state = run_loop(cell, xs[:, :2].flip(1), cell.initial_state(BATCH))
+        _, state = run_loop(cell, xs[:, :2].flip(1), cell.initial_state(BATCH, device=device))
 
     def measure(run: Way) -> list[tuple[str, Tensor | None]]:
         inputs = xs.clone().requires_grad_()
         before = map_state(lambda leaf: leaf.clone().requires_grad_(leaf.is_floating_point()), detach(state))
         ys, after = run(inputs, before, reset)
         results = [("outputs", ys), *(("final state", leaf) for leaf in leaves(arrange(before, after)))]
-        weighted = torch.zeros(())
+        weighted = torch.zeros((), device=device)
         weights = torch.Generator().manual_seed(2)
         for _, value in results:
             if value.requires_grad:
-                weighted = weighted + (value * torch.randn(value.shape, generator=weights)).sum()
+                weighted = weighted + (value * torch.randn(value.shape, generator=weights).to(device)).sum()
         asked = [
             ("gradient of the input", inputs),
             *(("gradient of the state", leaf) for leaf in leaves(before) if leaf.requires_grad),

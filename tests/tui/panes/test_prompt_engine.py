@@ -23,7 +23,8 @@ def model_file(tmp_path: Path) -> Path:
     """A model over `a`, `b`, `c` that has not learned anything: every weight is 0, so every token costs ln 4."""
     import torch
 
-    from rnn_tui.model.file import ModelFile, save_model
+    from rnn_tui.model.file import save_model
+    from rnn_tui.model.header import ModelFile
     from rnn_tui.model.recurrent_model import build_model
 
     tokenizer = load_plugin("tokenizer", "char").train(["abc"], None)  # type: ignore[attr-defined]
