@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from rnn_tui.model.device import free_cores
 from rnn_tui.model.recurrence.graph import NotTraceable, outputs, runnable, trace
 from rnn_tui.model.recurrence.hoist import Hoisted, hoist
 from rnn_tui.model.recurrence.native.drawing import Drawer
@@ -175,6 +176,9 @@ class Stepper:
             return
         if not self._agrees(self.drawer):
             self.drawer, self.not_compiled = None, "its output would not be that of the step"
+        else:
+            start = torch.zeros(1, self.model.output_size)
+            self.drawer.choose_threads(free_cores(), start, self.initial_state(1))
 
     def _agrees(self, drawer: Drawer) -> bool:
         """Whether the most probable tokens are followed by what the model's own step gives."""

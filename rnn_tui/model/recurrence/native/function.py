@@ -37,8 +37,9 @@ class Function:
         weights: Sequence[Tensor | None],
         packed: Sequence[Tensor],
         extra: Sequence[Tensor | None] = (),
+        threads: int = 0,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Run all positions, on as many threads as torch uses.
+        """Run all positions.
 
         Args:
             columns: (B * T, ...) each.
@@ -49,6 +50,7 @@ class Function:
             weights: (K, N) each, of any strides; None where `packed` holds it already.
             packed: memory of `packed()`.
             extra: what a kind of program takes besides.
+            threads: 0: as many as torch uses.
 
         Returns:
             The columns written, and what is carried out of the last position.
@@ -56,7 +58,7 @@ class Function:
         program = self.program
         written = [kind.empty(rows * steps) for kind in program.written]
         end = [kind.empty(rows) for kind in program.carried]
-        dims = (ctypes.c_long * 3)(rows, steps, torch.get_num_threads())
+        dims = (ctypes.c_long * 3)(rows, steps, threads or torch.get_num_threads())
         strides = [
             stride for weight in weights for stride in (weight.stride() if weight is not None else (0, 0))
         ]
