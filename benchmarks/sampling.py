@@ -21,7 +21,7 @@ CELLS = ["lstm", "gru", "rnn", "LayerNormLSTM", "PeepholeLSTM", "MinimalGated"]
 
 
 def sample(options: Options) -> None:
-    """At temperature 0.8 on one thread: one stream as `rnn-tui prompt` draws it, then 64 side by side."""
+    """At temperature 0.8, torch on one thread: one stream as a prompt in torch draws it, then 64 side by side."""
     sample_on_one_thread()
     tokenizer = symbols(VOCABULARY)
     taught, theirs = "tutorial LSTM", "nn.LSTM one-hot, autograd on"
