@@ -62,11 +62,7 @@ def make_plan(cell: Cell, input_size: int) -> Plan:
         state = unflatten(template, list(flat[: len(flat) - len(names)]))
         values = dict(zip(names, flat[len(flat) - len(names) :], strict=True))
         y, after = functional_call(apart, {f"cell.{n}": v for n, v in values.items()}, (x, state))
-        after = arrange(state, after)
-        for old, new in zip(leaves(state), leaves(after), strict=True):
-            if old.shape != new.shape or old.dtype != new.dtype:
-                raise NotTraceable("its state changes shape or type")
-        return [y, *leaves(after)]
+        return [y, *next_leaves(state, after)]
 
     def examples(rows: int) -> list[Tensor]:
         x = torch.randn(rows, input_size, generator=generator).to(device)
@@ -89,6 +85,21 @@ def make_plan(cell: Cell, input_size: int) -> Plan:
         return [*values[: hoisted.projected], *rest[:count], *values[hoisted.projected :]]
 
     return Plan(hoisted, prefix, template, count, forward_only(hoisted.core, hoisted.weights), core_examples)
+
+
+def next_leaves(state: State, after: State) -> list[Tensor]:
+    """The leaves of the state after a step, in the order of those before it.
+
+    Raises:
+        NotTraceable: when they are not of the same shapes and types.
+    """
+    found = list(leaves(arrange(state, after)))
+    if any(
+        old.shape != new.shape or old.dtype != new.dtype
+        for old, new in zip(leaves(state), found, strict=True)
+    ):
+        raise NotTraceable("its state changes shape or type")
+    return found
 
 
 class _Step(torch.nn.Module):

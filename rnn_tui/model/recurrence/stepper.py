@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tui.model.device import free_cores
+from rnn_tui.model.recurrence.eager import next_leaves
 from rnn_tui.model.recurrence.graph import NotTraceable, outputs, runnable, trace
 from rnn_tui.model.recurrence.hoist import Hoisted, hoist
 from rnn_tui.model.recurrence.native.drawing import Drawer
@@ -29,7 +30,7 @@ from rnn_tui.model.recurrence.split import Loop, Run, forward_only
 from rnn_tui.model.recurrence.verify import NOISE, TOLERANCE
 from rnn_tui.model.recurrence.written_out import WrittenOut
 from rnn_tui.model.recurrent_model import RecurrentModel, Values
-from rnn_tui.model.state import arrange, detach, leaves, unflatten
+from rnn_tui.model.state import arrange, detach, leaves, tensors_of, unflatten
 from rnn_tui.plugin.core import State
 
 TABLE_LIMIT = 64 * 2**20
@@ -135,7 +136,7 @@ class Stepper:
     def _build(self) -> str:
         if isinstance(self.model.encoder, Values):
             return "it is a model of numbers"
-        self._tensors = list(tensors_of(self.model).values())
+        self._tensors = list(_cut_off(self.model).values())
         self._versions = [tensor._version for tensor in self._tensors]
         self._fixed = {}
         for tensor in self._tensors:
@@ -232,10 +233,9 @@ class Stepper:
         return ""
 
 
-def tensors_of(model: RecurrentModel) -> dict[str, Tensor]:
+def _cut_off(model: RecurrentModel) -> dict[str, Tensor]:
     """The parameters and buffers by name, each once, cut from autograd."""
-    named = dict(model.named_parameters()) | dict(model.named_buffers())
-    return {name: tensor.detach() for name, tensor in named.items()}
+    return {name: tensor.detach() for name, tensor in tensors_of(model).items()}
 
 
 def _traced(model: RecurrentModel) -> Traced | str:
@@ -251,7 +251,7 @@ def _trace(model: RecurrentModel) -> Traced:
     from torch.func import functional_call, functionalize
 
     step = _Step(_shell(model)).eval()
-    tensors = tensors_of(model)
+    tensors = _cut_off(model)
     template = detach(model.initial_state(1))
     count = len(list(leaves(template)))
     generator = torch.Generator().manual_seed(0)
@@ -261,11 +261,7 @@ def _trace(model: RecurrentModel) -> Traced:
         values = dict(zip((f"model.{name}" for name in tensors), rest[count:], strict=True))
         with WrittenOut():
             y, after = functional_call(step, values, (x, state))
-        after = arrange(state, after)
-        for old, new in zip(leaves(state), leaves(after), strict=True):
-            if old.shape != new.shape or old.dtype != new.dtype:
-                raise NotTraceable("its state changes shape or type")
-        return [y, *leaves(after)]
+        return [y, *next_leaves(state, after)]
 
     def examples(rows: int) -> list[Tensor]:
         x = torch.randn(rows, model.core.input_size, generator=generator)
