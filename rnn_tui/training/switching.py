@@ -32,7 +32,7 @@ WORTH_COMPILING = 60.0
 
 HALVED = 2.0
 """Threads are timed again when an update takes so many times as long as it did."""
-SOON, LATER, SELDOM = 60.0, 300.0, 3600.0
+SOON, LATER, SELDOM = 60.0, 90.0, 3600.0
 """Seconds: threads are timed at most once in `SOON`, without any sign after `LATER`, and then twice as seldom with each
 time that has changed nothing, at last once in `SELDOM`. A time costs up to two seconds."""
 _BETTER = 0.9

@@ -16,7 +16,10 @@ from rnn_tui.model.recurrence.native.toolchain import NoCompiler
 from rnn_tui.runs.status import read_status
 from rnn_tui.training import checkpoint, pace, switching, worker
 from rnn_tui.training.loop import Trainer
-from rnn_tui.training.switching import LATER, SOON, Ahead, Switching, Watch
+from rnn_tui.training.switching import SOON, Ahead, Switching, Watch
+
+LATER = 300.0
+"""Seconds after which threads are timed without a sign, as long as these tests need; a run takes fewer."""
 
 EVERY_TEN = {"every_steps": 10}
 
@@ -415,6 +418,7 @@ def test_a_long_run_is_worth_compiling(monkeypatch):
 def now(monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr("rnn_tui.training.switching.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(switching, "LATER", LATER)
     return clock
 
 
