@@ -280,10 +280,9 @@ class Emitter:
         for node, homes in self._homes.items():
             if self._level.get(node, 0) != level:
                 continue
-            own = node in self._group and homes
-            for home in homes[1:] if own else homes:
-                if own and on_elements(node):
-                    continue  # stored by its own loop
+            if node in self._group:  # its own loop stored it, in all of its homes or in the first
+                homes = [] if on_elements(node) else homes[1:]
+            for home in homes:
                 lines += self._copy(View(home, inner(node), strides_of(inner(node))), self._view(node))
         for of, view, node in self._copies:
             if of == level:
@@ -395,6 +394,7 @@ class Emitter:
 
 
 def nest(shape: Shape, text: list[str], pragma: str = "RT_INDEPENDENT") -> list[str]:
+    """Put lines into loops over a shape, i0 the outermost; the pragma is the innermost's."""
     if not shape:
         return ["{", *text, "}"]
     lines = text
