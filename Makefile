@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test recipes check format bench experiments docs clean
+.PHONY: help demo test faults recipes check format bench experiments docs clean
 
 help:
 	@echo "make demo          one minute of training on the built-in corpus, then a completion"
 	@echo "make test          the tests, under ten minutes on two cores"
+	@echo "make faults        what is promised when something fails, at full length: fifteen minutes on four cores"
 	@echo "make recipes       every recipe shortened, as a test"
 	@echo "make check         formatting, lint, types, import contracts"
 	@echo "make bench         the figures of docs/log.md beside their goals, ten minutes on four cores"
@@ -27,6 +28,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto
 
+faults: $(VENV)/.installed
+	RNN_TUI_FAULTS=long $(BIN)/python -m pytest tests/faults
+
 recipes: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow tests/recipes
 
@@ -35,6 +39,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/faults/unescaped.py
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .

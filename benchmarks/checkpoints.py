@@ -28,7 +28,9 @@ def checkpoint(options: Options) -> None:
         letters = np.random.default_rng(0).integers(ord("!"), ord("!") + 96, size=200_000, dtype=np.uint8)
         text.write_bytes(letters.tobytes())
         config = _settings(text, options)
-        _measure(create(Path(folder) / "runs", "stall", config), config, options)
+        run = create(Path(folder) / "runs", "stall", config)
+        with RunLock.acquire(run) as lock:
+            _measure(run, lock, config, options)
 
 
 def _settings(text: Path, options: Options) -> RunConfig:
@@ -42,8 +44,8 @@ def _settings(text: Path, options: Options) -> RunConfig:
     return resolve([("the benchmark", settings)]).config
 
 
-def _measure(run: RunFolder, config: RunConfig, options: Options) -> None:
-    journal = RunJournal(run, attempt=1)
+def _measure(run: RunFolder, lock: RunLock, config: RunConfig, options: Options) -> None:
+    journal = RunJournal(run, lock, attempt=1)
     trainer, _ = open_session(run, config, journal, lambda: None)
     trainer.update(trainer.batches.batch(0), None, 1e-3)  # Adam's moments are made
     trainer.update.outcomes()

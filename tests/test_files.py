@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from rnn_tui import files
 from rnn_tui.errors import DiskError
-from rnn_tui.files import disk_error, replace_file, write_all, write_durable
+from rnn_tui.files import disk_error, make_folders, replace_file, write_all, write_durable
 
 
 @pytest.fixture
@@ -112,7 +113,8 @@ def test_a_short_write_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (errno.EDQUOT, "quota"),
         (errno.EACCES, "permission denied"),
         (errno.EROFS, "read-only"),
-        (errno.EIO, "Input/output error"),
+        (errno.EIO, "Input/output error; the disk may be failing"),
+        (errno.EFBIG, "ulimit -f"),
     ],
 )
 def test_what_the_user_reads(number: int, words: str) -> None:
@@ -120,3 +122,37 @@ def test_what_the_user_reads(number: int, words: str) -> None:
     assert str(error).startswith("could not write x: ")
     assert words in str(error)
     assert error.exit_code == 5
+
+
+def test_folders_are_made_durably(tmp_path: Path, calls: list[str]) -> None:
+    make_folders(tmp_path / "a" / "b")
+    make_folders(tmp_path / "a" / "b")
+    assert calls == ["fsync folder", "fsync folder"]
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="exists"):
+        make_folders(tmp_path / "file")
+
+
+def test_a_close_that_fails_voids_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.close
+
+    def close(fd: int) -> None:
+        real(fd)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close)
+        with pytest.raises(OSError, match="Input/output"):
+            write_durable(tmp_path / "new", [b"x"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rename_that_may_not_last_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "fsync_directory", refuse)
+    with pytest.raises(DiskError, match="x was written, but may be the earlier file again after a power cut"):
+        replace_file(tmp_path / "x", b"new")
+    assert (tmp_path / "x").read_bytes() == b"new"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnn_tui.safetext import safe_text
+from rnn_tui.safetext import SafeStream, safe_text
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,12 @@ from rnn_tui.safetext import safe_text
         ("\u2028\u2029\ufeff", "\ufffd\ufffd\ufffd"),
         ("\ud83d", "\ufffd"),
         ("e" + "\u0301" * 20, "e" + "\u0301" * 8),
+        ("ก" + "\u0e49" * 9 + "ข", "ก" + "\u0e49" * 8 + "ข"),
+        ("a" + "\u200b" * 5 + "\ufe0f" * 5 + "b", "a" + "\u200b" * 5 + "\ufe0f" * 3 + "b"),
+        ("a" + "\U000e0041" * 9, "a" + "\U000e0041" * 8),
+        ("\u3164" * 20 + "a", "\u3164" * 8 + "a"),
+        ("\ufff9a\ufffab\ufffb\ufffe\u206a", "\ufffda\ufffdb\ufffd\ufffd\ufffd"),
+        ("👩‍👩‍👧‍👦 🏴󠁧󠁢󠁥󠁮󠁧󠁿 हिन्दी ที่ é שלום", "👩‍👩‍👧‍👦 🏴󠁧󠁢󠁥󠁮󠁧󠁿 हिन्दी ที่ é שלום"),
         ("[bold]x[/bold]", "[bold]x[/bold]"),
         (12.5, "12.5"),
     ],
@@ -58,3 +64,18 @@ def test_nothing_left_can_drive_a_terminal(text: str, newlines: bool) -> None:
 @given(st.text(st.characters(), max_size=50))
 def test_twice_is_once(text: str) -> None:
     assert safe_text(safe_text(text)) == safe_text(text)
+
+
+def test_a_stream_knows_what_came_before() -> None:
+    stream = SafeStream()
+    pieces = ["ab\t", "c", "e", *["\u0301"] * 20, "x\n", "\t", "\x1b", "[2J"]
+    assert "".join(map(stream.clean, pieces)) == "ab  ce" + "\u0301" * 8 + "x\n    ␛[2J"
+
+
+@given(st.text(st.characters(), max_size=60), st.integers(1, 20))
+def test_pieces_are_what_the_whole_is(text: str, size: int) -> None:
+    stream = SafeStream()
+    pieces = "".join(stream.clean(text[at : at + size]) for at in range(0, len(text), size))
+    if "\r" not in text:  # which ends a line only where a newline follows at once
+        assert pieces == safe_text(text, newlines=True, limit=None)
+    assert safe_text(pieces, newlines=True, limit=None) == pieces

@@ -14,9 +14,8 @@ from rnn_tui.bench.report import MEMORY, PRODUCTS, WEIGHTS, Group, Plan, Report,
 from rnn_tui.bench.subjects import Sampling, Training, baseline_weights, build_subject, symbols
 from rnn_tui.bench.timing import Spread, Timings, Variant, interleave, reason
 from rnn_tui.errors import UsageError
-from rnn_tui.model.config import ModelConfig
+from rnn_tui.model.config import ONE_HOT_LIMIT, ModelConfig
 from rnn_tui.model.device import best_threads, cpu_count, pick_device, sample_on_one_thread
-from rnn_tui.model.recurrent_model import ONE_HOT_LIMIT
 from rnn_tui.plugin.describe import describe_plugins
 from rnn_tui.plugin.registry import find_plugin
 from rnn_tui.training.setup import keep_memory, seed_everything, warm_up_math
@@ -77,7 +76,8 @@ class Bench:
         for name in plan.architectures:
             find_plugin("architecture", name)
         found = [each for each in describe_plugins() if each.info.kind == "architecture"]
-        wanted = [each for each in found if not plan.architectures or each.info.name in plan.architectures]
+        asked = set(plan.architectures)
+        wanted = [each for each in found if not asked or asked & {each.info.name, each.info.full_name}]
         if not wanted:
             raise UsageError(
                 "no architecture is installed, or RNN_TUI_PLUGINS allows none; install rnn-tui again"

@@ -3,10 +3,15 @@
 import click
 from click.shell_completion import CompletionItem
 
+from rnn_tui.safetext import safe_text
+
 
 def _items(found: dict[str, str], incomplete: str) -> list[CompletionItem]:
+    """Return what a shell may offer; a name that it could not show is left out."""
     return [
-        CompletionItem(name, help=text or None) for name, text in found.items() if name.startswith(incomplete)
+        CompletionItem(name, help=safe_text(text) or None)
+        for name, text in found.items()
+        if name.startswith(incomplete) and safe_text(name) == name
     ]
 
 

@@ -3,6 +3,7 @@
 import click
 
 from rnn_tui.cli.base import Command
+from rnn_tui.safetext import safe_text
 
 
 @click.command(
@@ -22,4 +23,4 @@ def completion(context: click.Context, shell: str) -> None:
     maker = get_completion_class(shell)
     assert maker is not None  # the three shells are click's own
     script = maker(context.find_root().command, {}, "rnn-tui", "_RNN_TUI_COMPLETE")
-    print(script.source_template % script.source_vars())
+    print(safe_text(script.source_template % script.source_vars(), newlines=True, limit=None))

@@ -10,7 +10,7 @@ import click
 from rnn_tui.cli.base import Command, json_option, runs_dir_option
 from rnn_tui.cli.complete import runs as complete_runs
 from rnn_tui.cli.launching import check_staying, follow, launch_and_stay, report, staying_options
-from rnn_tui.cli.output import count, emit, out
+from rnn_tui.cli.output import count, emit, out, say
 from rnn_tui.errors import BusyError, DiskError, InputError, RnnTuiError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -84,27 +84,59 @@ def set_(run: str, assignment: str, as_json: bool, runs_dir: Path) -> None:
     request(runs_dir, run, "set", f"set lr to {rate:g}", {"lr": rate}, as_json=as_json)
 
 
-@click.command(cls=Command, examples="rnn-tui resume lstm-book-1\nrnn-tui resume lstm-book-1 --detach")
+@click.command(
+    cls=Command, examples="rnn-tui resume lstm-book-1\nrnn-tui resume lstm-book-1 --steps 4000 --detach"
+)
 @run_argument
+@click.option("--steps", type=click.IntRange(1), help="Train until so many steps are done in all.")
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Until so many epochs are, in all.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Until so many minutes are, in all.")
+@click.option("--accept-data", is_flag=True, help="Go on even if the corpus is not what RUN began with.")
 @staying_options
 @json_option
 @runs_dir_option
-def resume(run: str, detach: bool, foreground: bool, as_json: bool, runs_dir: Path) -> None:
-    """Go on with RUN: a paused one at once, a stopped or crashed one from its last checkpoint."""
+def resume(
+    run: str,
+    steps: int | None,
+    epochs: float | None,
+    minutes: float | None,
+    accept_data: bool,
+    detach: bool,
+    foreground: bool,
+    as_json: bool,
+    runs_dir: Path,
+) -> None:
+    """Go on with RUN: a paused one at once, a stopped or crashed one from its last checkpoint.
+
+    With --steps, --epochs or --minutes RUN gets that budget in the place of its own, so that one that is complete has
+    more to do. A cosine schedule then goes over the new budget.
+    """
     from rnn_tui.runs.folder import find_run
     from rnn_tui.runs.status import run_state
+    from rnn_tui.training.stored import extend
 
     check_staying(detach, foreground)
     folder = find_run(runs_dir, run)
     seen = run_state(folder)
+    asked = {"steps": steps, "epochs": epochs, "minutes": minutes}
+    budget = {key: value for key, value in asked.items() if value is not None}
     if seen.alive and seen.state == "paused":
+        if budget or accept_data or foreground:
+            raise UsageError(
+                f"run {folder.name} is paused, and its worker goes on as it was started; to change that, first "
+                f"rnn-tui stop {folder.name}"
+            )
         request(runs_dir, run, "resume", "goes on", as_json=as_json)
         return
     if seen.alive or seen.state == "starting":
         raise BusyError(f"run {folder.name} is {seen.state} already; rnn-tui watch {folder.name} follows it")
-    if seen.state == "finished":
-        raise InputError(f"run {folder.name} is complete; train a new one with a larger budget to go further")
-    launch_and_stay(folder, detach=detach, foreground=foreground, as_json=as_json, resume=True)
+    if budget:
+        extend(folder, budget)
+        amount = " or ".join(f"{value:,} {key}" for key, value in budget.items())
+        say(f"{folder.name}: to be trained for {amount} in all")
+    launch_and_stay(
+        folder, detach=detach, foreground=foreground, as_json=as_json, resume=True, accept_data=accept_data
+    )
 
 
 def request(

@@ -54,6 +54,7 @@ def doctor(as_json: bool, runs_dir: Path) -> None:
         *terminal(os.environ, sys.stdout.encoding or "", sys.stdout.isatty()),
         disk(runs_dir),
         writable(runs_dir),
+        *surroundings(runs_dir),
         *plugins(),
     ]
     if as_json:
@@ -90,7 +91,7 @@ def torch_check(seconds: float) -> Check:
 
     try:
         done = subprocess.run(
-            [sys.executable, "-c", TORCH_PROBE],
+            [sys.executable, "-P", "-c", TORCH_PROBE],
             capture_output=True,
             text=True,
             timeout=seconds,
@@ -173,6 +174,13 @@ def writable(runs_dir: Path) -> Check:
     return Check(
         "runs", "problem", f"{folder} cannot be written to", "choose another with --runs-dir or RNN_TUI_RUNS"
     )
+
+
+def surroundings(runs_dir: Path) -> list[Check]:
+    """What may harm a run that is kept there or started from here: other users, other machines, a logout."""
+    from rnn_tui.runs.surroundings import warnings
+
+    return [Check("safety", "note", text) for text in warnings(runs_dir)]
 
 
 def plugins() -> list[Check]:

@@ -61,13 +61,19 @@ class Figures:
             self.step = event.step
         match event.kind:
             case "start" | "resume":
-                self.parameters, self.total_steps = data.get("parameters"), data.get("total_steps")
+                self.parameters, self.total_steps = (
+                    _whole(data.get("parameters")),
+                    _whole(data.get("total_steps")),
+                )
                 self.minutes = _number(data.get("minutes")) or 0.0
                 self.task = str(data.get("task", ""))
-                self.unit, self.line_every = str(data.get("unit", "")), int(data.get("line_every") or 0)
-                self.measures = dict.fromkeys(map(str, data.get("measures", ())))
-                known = dict(data.get("baselines") or {})
-                self.baselines = {str(name): _number(value) for name, value in known.items()}
+                self.unit, self.line_every = str(data.get("unit", "")), _whole(data.get("line_every")) or 0
+                named, known = data.get("measures"), data.get("baselines")
+                self.measures = dict.fromkeys(map(str, named if isinstance(named, list) else ()))
+                self.baselines = {
+                    str(name): _number(value)
+                    for name, value in (known.items() if isinstance(known, dict) else ())
+                }
                 self.reason, self.exit_code = "", None
             case "train":
                 self.train_loss = _number(data.get("loss"))
@@ -84,15 +90,17 @@ class Figures:
                 self.sample = copied_line(data)
             case "evaluation":
                 self.evaluation = data
+            case "rollback":
+                self.step = min(event.step, _whole(data.get("to_step")) or 0)
             case "end":
                 self.reason, self.message = str(data.get("reason", "")), str(data.get("message", ""))
-                self.exit_code = int(data.get("exit_code", 0))
-                self.step = int(data.get("steps", event.step))
+                self.exit_code = _whole(data.get("exit_code", 0))
+                self.step = _whole(data.get("steps", event.step)) or 0
                 self.epoch = _number(data.get("epochs")) or self.epoch
                 self.elapsed = _number(data.get("elapsed")) or self.elapsed
-                for name in ("train_loss", "validation_loss", "best_loss", "best_step"):
+                for name in ("train_loss", "validation_loss", "best_loss"):
                     setattr(self, name, _number(data.get(name)))
-                self.best_step = None if self.best_step is None else int(self.best_step)
+                self.best_step = _whole(data.get("best_step"))
 
     @property
     def share(self) -> float | None:
@@ -124,6 +132,11 @@ def _number(value: object) -> float | None:
     from rnn_tui.runs.events import number
 
     return number(value)
+
+
+def _whole(value: object) -> int | None:
+    found = _number(value)
+    return int(found) if found is not None and math.isfinite(found) else None
 
 
 class View(Protocol):
@@ -168,6 +181,9 @@ class Lines:
         return True
 
 
+_STYLES = {"divergence": "bold red", "warning": "yellow", "rollback": "yellow"}
+
+
 class Bar:
     """A bar at the foot of the terminal; samples and remarks scroll by above it."""
 
@@ -186,20 +202,25 @@ class Bar:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        try:
+            self._bar.stop()
+        finally:  # a second Ctrl-C comes in the middle of it
+            self._bar.console.show_cursor()
 
     def show(self, event: "Event", figures: Figures) -> None:
         from rich.text import Text
 
         share = figures.share
         total = None if share is None else 1.0
-        self._bar.update(self._task, total=total, completed=share or 0.0, description=figures.line())
+        self._bar.update(
+            self._task, total=total, completed=share or 0.0, description=safe_text(figures.line())
+        )
         if event.kind == "sample":
             block = safe_text(f"{event.data.get('prompt', '')}{event.data.get('text', '')}", newlines=True)
-            self._bar.console.print(Text(f"\nsample at step {event.step}:", style="bold"))
+            self._bar.console.print(Text(f"\nsample at step {event.step:d}:", style="bold"))
             self._bar.console.print(Text(block.strip("\n"), style="dim"))
         elif text := narration(event):
-            self._bar.console.print(Text(safe_text(text)))
+            self._bar.console.print(Text(safe_text(text), style=_STYLES.get(event.kind, "")))
 
 
 def narration(event: "Event") -> str:
@@ -214,14 +235,20 @@ def narration(event: "Event") -> str:
                 if event.kind == "start"
                 else f"going on from step {data.get('from_step', event.step)}"
             )
-            size = count(data.get("parameters"))
-            return f"{what}: {data.get('arch')}, {size} parameters, on {data.get('device_name') or data.get('device')}"
-        case "note" | "warning":  # an error is told when the run has ended with it
-            return f"{'' if event.kind == 'note' else event.kind + ': '}{data.get('message', '')}"
+            size = count(_number(data.get("parameters")))
+            where = data.get("device_name") or data.get("device")
+            exactness = f"; repeatable {data['exactness']}" if data.get("exactness") else ""
+            return f"{what}: {data.get('arch')}, {size} parameters, on {where}{exactness}"
+        case (
+            "note" | "warning" | "divergence" | "rollback"
+        ):  # an error is told when the run has ended with it
+            head = {"warning": "warning: ", "divergence": f"step {event.step}: "}.get(event.kind, "")
+            return f"{head}{data.get('message', '')}"
         case "engine" | "threads":
             return f"step {event.step}: {switch_line(event)}"
         case "state":
-            return f"{data.get('state')} at step {event.step}"
+            why = f": {data['message']}" if data.get("message") else ""
+            return f"{data.get('state')} at step {event.step}{why}"
         case "command":
             return f"{data.get('command')} at step {event.step} (asked for by {data.get('origin', '?')})"
         case "sample":
@@ -243,10 +270,12 @@ def copied_line(data: dict[str, Any]) -> str:
 
 def forecast_line(data: dict[str, Any]) -> str:
     """Return the mean squared errors of forecasts at their horizons, beside those of staying where one is."""
-    persistence = data.get("persistence", {})
+    errors, persistence = (
+        value if isinstance(value := data.get(key), dict) else {} for key in ("errors", "persistence")
+    )
     parts = [
         f"{horizon} ahead {figure(_number(error))} ({figure(_number(persistence.get(horizon)))})"
-        for horizon, error in data.get("errors", {}).items()
+        for horizon, error in errors.items()
     ]
     return f"squared error (of persistence): {', '.join(parts)}"
 

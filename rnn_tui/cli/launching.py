@@ -43,13 +43,15 @@ def check_staying(detach: bool, foreground: bool) -> None:
         raise UsageError("--detach and --foreground exclude each other; give one of them")
 
 
-def create(layers: Sequence["Layer"], name: str | None, runs_dir: Path) -> "RunFolder":
+def create(
+    layers: Sequence["Layer"], name: str | None, runs_dir: Path, *, warm_start: Path | None = None
+) -> "RunFolder":
     """Check the settings and make the run's folder; nothing runs yet."""
     from rnn_tui.training import launch
 
     resolved = launch.prepare_run_config(combine(layers))
     with progress_bar() as progress:
-        return launch.create(runs_dir, name, resolved.config, progress=progress)
+        return launch.create(runs_dir, name, resolved.config, progress=progress, warm_start=warm_start)
 
 
 def create_numbered(layers: Sequence["Layer"], base: str, runs_dir: Path) -> "RunFolder":
@@ -66,21 +68,31 @@ def create_numbered(layers: Sequence["Layer"], base: str, runs_dir: Path) -> "Ru
 
 
 def launch_and_stay(
-    run: "RunFolder", *, detach: bool, foreground: bool, as_json: bool, resume: bool = False
+    run: "RunFolder",
+    *,
+    detach: bool,
+    foreground: bool,
+    as_json: bool,
+    resume: bool = False,
+    accept_data: bool = False,
 ) -> None:
     """Start the worker of `run`, stay with it as asked for, report, and leave with its exit code."""
     from rnn_tui.runs.folder import remove_run
     from rnn_tui.runs.supervisor import start_worker
+    from rnn_tui.runs.surroundings import warnings
 
+    for text in warnings(run.path.parent):
+        say(f"warning: {text}")
     if detach:
-        process = start_worker(run, resume=resume)
+        process = start_worker(run, resume=resume, accept_data=accept_data)
         if as_json:
             emit({"run": run.name, "path": run.path, "pid": process.pid})
         else:
             out(run.name)
             say(f"{run.name} is training by itself; rnn-tui watch {run.name} follows it")
         return
-    figures, state = (run_foreground if foreground else run_followed)(run, resume=resume)
+    stay = run_foreground if foreground else run_followed
+    figures, state = stay(run, resume=resume, accept_data=accept_data)
     if not resume and not figures.step and figures.reason == "failed" and figures.exit_code in REFUSALS:
         remove_run(run)
     else:
@@ -88,11 +100,11 @@ def launch_and_stay(
     raise click.exceptions.Exit(figures.exit_code or 0)
 
 
-def run_followed(run: "RunFolder", *, resume: bool) -> tuple[Figures, str]:
+def run_followed(run: "RunFolder", *, resume: bool, accept_data: bool = False) -> tuple[Figures, str]:
     """Start a detached worker and follow it; Ctrl-C stops the following, not the run."""
     from rnn_tui.runs.supervisor import start_worker
 
-    start_worker(run, resume=resume)
+    start_worker(run, resume=resume, accept_data=accept_data)
     say(f"{run.name}: starting; Ctrl-C stops following, not the run")
     return follow(run, since=time.time() if resume else 0.0)
 
@@ -135,12 +147,12 @@ def conclude(run: "RunFolder", figures: Figures) -> tuple[Figures, str]:
     return figures, seen.state
 
 
-def run_foreground(run: "RunFolder", *, resume: bool) -> tuple[Figures, str]:
+def run_foreground(run: "RunFolder", *, resume: bool, accept_data: bool = False) -> tuple[Figures, str]:
     """Start a worker that lives and dies with this process, pass signals on to it, and follow it."""
     from rnn_tui.runs import supervisor
 
     figures, begin = Figures(), time.time()
-    process = supervisor.start_worker(run, resume=resume, foreground=True)
+    process = supervisor.start_worker(run, resume=resume, foreground=True, accept_data=accept_data)
     with passing_signals(process):
         show_events(supervisor.follow(run), view(), figures, since=begin if resume else 0.0)
         code = process.wait()

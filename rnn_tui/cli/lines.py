@@ -5,14 +5,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rnn_tui.cli.output import count, figure, say
+from rnn_tui.cli.output import count, figure, say, stream
 from rnn_tui.cli.prompt import COMPARING_SECONDS, unknown_symbols
 from rnn_tui.corpus.copied import describe
 from rnn_tui.errors import RnnTuiError, UsageError, nearest
 from rnn_tui.inference.config import SamplingConfig, sampling_config
 from rnn_tui.inference.drawing import Reader
 from rnn_tui.inference.generate import Primed, generate, prime
-from rnn_tui.safetext import safe_text
 
 if TYPE_CHECKING:
     from rnn_tui.inference.comparing import Comparer
@@ -129,9 +128,8 @@ class Conversation:
         generation = generate(self.reader, self.tokenizer, read, self.config)
         completion = ""
         try:
-            for piece in generation:
-                print(safe_text(piece.text, newlines=True, limit=None), end="", flush=True)
-                completion += piece.text
+            for piece in stream(piece.text for piece in generation):
+                completion += piece
         except KeyboardInterrupt:
             print()
         else:

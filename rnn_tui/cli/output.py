@@ -7,12 +7,12 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from rnn_tui.safetext import safe_text
+from rnn_tui.safetext import SafeStream, safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,9 +47,18 @@ def out(text: object = "") -> None:
     print(safe_text(text))
 
 
+def stream(pieces: Iterable[str]) -> Iterator[str]:
+    """Write pieces of a text to standard output as they come, and yield each as it was."""
+    safe = SafeStream()
+    for piece in pieces:
+        print(safe.clean(piece), end="", flush=True)
+        yield piece
+
+
 def emit(value: object) -> None:
-    """Write `value` as the one JSON document of a command: plain ASCII, NaN and infinities as strings."""
-    print(json.dumps(plain(value), indent=2, allow_nan=False))
+    """Write `value` as the one JSON document of a command: printable ASCII, NaN and infinities as strings."""
+    text = json.dumps(plain(value), indent=2, allow_nan=False).replace("\x7f", "\\u007f")
+    print(safe_text(text, newlines=True, limit=None))
 
 
 def plain(value: Any) -> Any:
@@ -95,8 +104,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     drawn = Table(
         box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns)
     )
-    names = [column.rstrip("?>") for column in columns]
-    cells = [[safe_text("" if cell is None else cell) for cell in row] for row in rows]
+    names = [safe_text(column.rstrip("?>")) for column in columns]
+    cells = [[safe_text("" if cell is None else cell) for cell in values] for values in rows]
     widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
     kept = list(range(len(columns)))
     for index in reversed(range(len(columns))):
@@ -122,7 +131,7 @@ def pairs(items: Mapping[str, object]) -> None:
     width = max(map(len, items), default=0)
     for name, value in items.items():
         if value not in (None, ""):
-            print(f"{name:<{width}}  {safe_text(value)}")
+            print(f"{safe_text(name):<{width}}  {safe_text(value)}")
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """`rnn-tui plugins`: the architectures, tokenizers and steps in NumPy that are installed."""
 
-from typing import get_args
-
 import click
 
 from rnn_tui.cli.base import Group, json_option
@@ -18,7 +16,10 @@ def plugins() -> None:
 @plugins.command("list", examples="rnn-tui plugins list\nrnn-tui plugins list --json")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the plugins. One that cannot be used is listed with its error."""
+    """List the plugins. One that cannot be used is listed with its error.
+
+    Each goes by the name in the list: that is package:name where another has the name alone.
+    """
     from rnn_tui.plugin.describe import describe_plugins
 
     found = describe_plugins()
@@ -35,7 +36,7 @@ def list_(as_json: bool) -> None:
                 each.info.name,
                 each.form,
                 f"{each.info.distribution} {each.info.version}",
-                f"error: {each.error}" if each.error else each.summary,
+                each.remark or each.summary,
             )
             for each in found
         ],
@@ -47,16 +48,18 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show what a plugin is, where it comes from, and its options."""
-    from rnn_tui.plugin.describe import describe_plugin
-    from rnn_tui.plugin.registry import Kind, list_plugins
+    from rnn_tui.plugin.describe import describe_found
+    from rnn_tui.plugin.registry import list_plugins
 
-    kinds: list[Kind] = [kind for kind in get_args(Kind) if any(i.name == name for i in list_plugins(kind))]
-    if not kinds:
-        names = {info.name for info in list_plugins()}
+    installed = list_plugins()
+    infos = [info for info in installed if name in (info.name, info.full_name)]
+    infos = infos or [info for info in installed if name == info.own_name]  # several packages have it
+    if not infos:
+        names = {info.name for info in installed}
         raise UsageError(
             f"there is no plugin {name!r}{nearest(name, names)}; rnn-tui plugins list names them"
         )
-    found = [describe_plugin(kind, name) for kind in kinds]
+    found = [describe_found(info) for info in infos]
     if as_json:
         emit(found)
         return
@@ -71,6 +74,8 @@ def show(name: str, as_json: bool) -> None:
                 "package": f"{each.info.distribution} {each.info.version}",
                 "class": each.info.target,
                 "error": each.error,
+                "clash": each.info.clash,
+                "changes": each.changes,
             }
         )
         out()

@@ -12,7 +12,7 @@ import click
 
 from rnn_tui.cli.base import Command, HeadedOption, backend_option, json_option, runs_dir_option
 from rnn_tui.cli.complete import models
-from rnn_tui.cli.output import emit, say
+from rnn_tui.cli.output import emit, say, stream
 from rnn_tui.errors import UsageError
 from rnn_tui.inference.config import BackendChoice, SamplingConfig, sampling_config
 from rnn_tui.safetext import safe_text
@@ -139,12 +139,8 @@ def prompt(
         several(completions, comparer, config, about, as_json=as_json)
         return
     generation = generate(reader, tokenizer, primed, config)
-    pieces = []
-    for piece in generation:
-        pieces.append(piece.text)
-        if not as_json:
-            print(safe_text(piece.text, newlines=True, limit=None), end="", flush=True)
-    completion = "".join(pieces)
+    pieces = (piece.text for piece in generation)
+    completion = "".join(pieces if as_json else stream(pieces))
     if not as_json and not completion.endswith("\n"):
         print(flush=True)
     about["seconds"] = time.monotonic() - begin
@@ -166,7 +162,7 @@ def several(
     documents = []
     for number, completion in enumerate(completions, 1):
         if not as_json:
-            seed = "" if completion.seed is None else f", seed {completion.seed}"
+            seed = "" if completion.seed is None else f", seed {completion.seed:d}"
             gap = "\n" if number > 1 else ""
             text = safe_text(completion.text, newlines=True, limit=None).removesuffix("\n")
             print(f"{gap}== {number} of {len(completions)}{seed} ==\n{text}", flush=True)

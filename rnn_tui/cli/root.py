@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -64,16 +65,21 @@ rnn-tui COMMAND --help                        every command has examples
 )
 @runs_dir_option
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw the app with ASCII only.")
+@click.option("--no-plugins", is_flag=True, help="Leave out every plugin that does not ship with rnn-tui.")
 @click.option("--debug", is_flag=True, help="Show a traceback on failure.")
 @click.version_option(__version__, message="rnn-tui %(version)s")
 @click.pass_context
-def cli(context: click.Context, runs_dir: Path, ascii_only: bool, debug: bool) -> None:
+def cli(context: click.Context, runs_dir: Path, ascii_only: bool, no_plugins: bool, debug: bool) -> None:
     """A terminal workbench for recurrent language models: look at a corpus, train, watch, evaluate, prompt.
 
     Without a command, the app opens.
     """
     if debug:
         context.ensure_object(dict)["debug"] = True
+    if no_plugins:
+        from rnn_tui.plugin.registry import OWN, SWITCH
+
+        os.environ[SWITCH] = OWN  # for the processes that this one starts, too
     if context.invoked_subcommand is not None:
         return
     if not app_can_run():
@@ -94,10 +100,25 @@ def app_can_run() -> bool:
 def main() -> NoReturn:
     """Run the command line and exit with the code that says how it went."""
     signal.signal(signal.SIGTERM, _terminated)
+    _fill_gaps()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None or replaced where there is no such stream
+        if isinstance(stream, io.TextIOWrapper):  # replaced where somebody runs this within a program
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
+
+
+def _fill_gaps() -> None:
+    """Open nothing in place of standard streams that are closed, as after `>&-`.
+
+    Else the next file that is opened gets the number of one, and what a library writes there goes into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest free number: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115  for as long as we live
 
 
 def _terminated(number: int, _: FrameType | None) -> NoReturn:
@@ -114,17 +135,21 @@ def run(arguments: list[str]) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except (KeyboardInterrupt, click.Abort):
+        with suppress(OSError):
+            if sys.stderr.isatty():  # the shell's prompt begins a line of its own, with a cursor
+                print("" if os.environ.get("TERM") == "dumb" else "\x1b[?25h", file=sys.stderr)
         return 130
     except BrokenPipeError:
         _drop_output()
         return 1
     except Exception as error:
-        if options.get("debug"):
-            import traceback
-
-            print(safe_text(traceback.format_exc(), newlines=True), file=sys.stderr)
         line, code = explain(error)
-        print(f"rnn-tui: error: {line}", file=sys.stderr)
+        with suppress(OSError):  # standard error may be gone, too
+            if options.get("debug"):
+                import traceback
+
+                print(safe_text(traceback.format_exc(), newlines=True), file=sys.stderr)
+            print(safe_text(f"rnn-tui: error: {line}"), file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:

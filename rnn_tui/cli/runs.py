@@ -11,6 +11,7 @@ from rnn_tui.cli.base import Group, json_option, runs_dir_option
 from rnn_tui.cli.complete import runs as complete_runs
 from rnn_tui.cli.output import count, duration, emit, figure, out, pairs, plain, say, shown, size, table
 from rnn_tui.errors import UsageError
+from rnn_tui.safetext import safe_text
 
 if TYPE_CHECKING:
     from rnn_tui.runs.folder import RunFolder
@@ -95,6 +96,7 @@ def show(run: str, as_json: bool, runs_dir: Path) -> None:
             "steps": count(status.get("step")),
             "time": duration(status.get("elapsed")),
             "computed": computed(record["start"] or {}),
+            "repeatable": (record["start"] or {}).get("exactness"),
             "loss in": (record["start"] or {}).get("unit"),
             "best": f"{figure(status.get('best_loss'))} at step {count(status.get('best_step'))}"
             if status.get("best_step") is not None
@@ -250,7 +252,7 @@ def rm(names: tuple[str, ...], yes: bool, runs_dir: Path) -> None:
         raise UsageError("rm asks before it deletes; give --yes where nobody can answer")
     folders = [find_run(runs_dir, name) for name in names]
     for folder in folders:
-        if not yes and not click.confirm(f"Delete {folder.path} for good?", err=True):
+        if not yes and not click.confirm(safe_text(f"Delete {folder.path} for good?"), err=True):
             say(f"{folder.name} is kept")
             continue
         remove_run(folder)

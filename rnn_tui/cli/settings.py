@@ -19,11 +19,10 @@ from rnn_tui.cli.complete import architectures, tokenizers
 from rnn_tui.errors import UsageError
 from rnn_tui.paths import config_dir
 from rnn_tui.plugin.options import OptionInfo, option_infos
-from rnn_tui.training.config import Layer, read_toml, sections
+from rnn_tui.training.config import BUDGETS, Layer, read_toml, sections
 
 NOT_SETTINGS = {"about"}
 """Tables of a run's own config.toml that are no settings, so that `--config runs/NAME/config.toml` works."""
-BUDGETS = ("steps", "epochs", "minutes")
 PLUGINS = {"model": "arch", "tokenizer": "name"}
 """Sections whose `options` belong to the plugin that this key names."""
 
@@ -231,9 +230,10 @@ def literal(text: str, section: str = "", key: str = "") -> Any:
     if info and info.type == "choices" and not text.startswith("["):
         return [word.strip() for word in text.split(",") if word.strip()]
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        found = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return found["value"] if len(found) == 1 else text  # a text may go on with a line of its own
 
 
 def environment_layers(environment: Mapping[str, str]) -> list[Layer]:

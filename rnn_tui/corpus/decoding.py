@@ -5,6 +5,7 @@ refused. Another encoding is named as a suspicion, never guessed silently.
 """
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +26,7 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
 _NOT_CONTROLS = bytes(set(range(256)) - set(range(1, 32)) - {127} | {9, 10, 13})
 
 
@@ -45,7 +47,7 @@ class TextReport:
     crlf: int = 0
     nul: int = 0
     controls: int = 0
-    """C0 controls and DEL other than NUL, tab, newline and the carriage return of a CRLF."""
+    """C0 and C1 controls and DEL other than NUL, tab, newline and the carriage return of a CRLF."""
     files: int = 0
     suspicion: str = ""
     """The encoding that the invalid bytes suggest, by the name that iconv knows; else empty."""
@@ -103,7 +105,10 @@ def decode(blocks: Iterable[bytes], counts: Counts, *, where: str, strict: bool)
             if strict:
                 raise invalid_utf8(where, offset + error.start) from None
             if not file.invalid_bytes:
-                file.first_invalid_offset, file.first_invalid_file = offset + error.start, where
+                file.first_invalid_offset = offset + error.start
+                file.first_invalid_file = where.encode(
+                    errors="backslashreplace"
+                ).decode()  # the cache holds UTF-8
                 file.suspicion = suspect(data)
             text, used = codecs.utf_8_decode(data, "replace", final)
             kept = codecs.utf_8_decode(data, "ignore", final)[0]
@@ -111,6 +116,8 @@ def decode(blocks: Iterable[bytes], counts: Counts, *, where: str, strict: bool)
         sample = sample or block[:_SAMPLE]
         if final or (first and len(block) >= _SAMPLE):
             _refuse_binary(file, sample, where)
+        if b"\xc2" in data:  # which most scripts do without; `used` ends a character
+            file.controls += len(_C1.findall(data, 0, used))
         offset += used
         pending = data[used:]
         if text:

@@ -172,4 +172,5 @@ def _reason(error: Exception) -> str:
         return f"its certificate could not be verified ({cause.verify_message})"
     if isinstance(cause, TimeoutError):
         return f"no answer within {_TIMEOUT:.0f} s"
-    return f"it cannot be reached ({cause}); is this machine online?"
+    said = " ".join(str(cause).split())[:200]  # a server may have written it
+    return f"it cannot be reached ({said}); is this machine online?"

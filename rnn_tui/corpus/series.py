@@ -46,8 +46,9 @@ class Scaling:
         return scaled
 
     def invert(self, scaled: npt.NDArray[Any]) -> Floats:
-        """Return what the model wrote, (..., C), in the units of the data."""
-        values: Floats = scaled.astype(np.float64) * self.std + self.mean
+        """Return what the model wrote, (..., C), in the units of the data; what is too large for these is infinite."""
+        with np.errstate(over="ignore"):
+            values: Floats = scaled.astype(np.float64) * self.std + self.mean
         return values
 
 

@@ -290,7 +290,7 @@ def _stamp(source: Source) -> list[tuple[str, int, int, int]]:
             info = path.stat()
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}; the text could not be read") from None
-        found.append((str(path.resolve()), info.st_size, info.st_mtime_ns, info.st_ino))
+        found.append((os.path.abspath(path), info.st_size, info.st_mtime_ns, info.st_ino))
     return found
 
 

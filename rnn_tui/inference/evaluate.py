@@ -11,6 +11,7 @@ Torch is imported where it is needed: a model in NumPy does without.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -73,17 +74,24 @@ def corpus_settings(header: ModelFile, path: Path) -> CorpusConfig:
 def corpus_of_model(header: ModelFile, path: Path) -> CorpusConfig:
     """Return `corpus_settings` with a source that can be read.
 
-    Standard input, which cannot be read again, is found as the copy in the run's folder.
+    Standard input, which cannot be read again, is found as the copy in the run's folder. A folder is taken from a model
+    in its run only: a stranger's file may name the root of the disk.
 
     Raises:
-        InputError: when that copy is not there.
+        InputError: when that copy is not there, or the model is not in its run.
         BadModelFile: as `corpus_settings`.
     """
     config = corpus_settings(header, path)
-    if config.source != "-":
-        return config
     # the file lies in the run's folder or in a checkpoint two folders below it
-    for folder in list(path.absolute().parents)[:3]:
+    folders = list(path.absolute().parents)[:3]
+    if config.source != "-":
+        if os.path.isdir(config.source) and not any((folder / "config.toml").is_file() for folder in folders):
+            raise InputError(
+                f"{path}: names the folder {config.source} as its corpus, which is read only for a model that lies in "
+                "its run; name the corpus"
+            )
+        return config
+    for folder in folders:
         if (copy := folder / "corpus.txt").is_file():
             return replace(config, source=str(copy))
     raise InputError(

@@ -196,9 +196,10 @@ def _squares(series: PreparedSeries, begin: int, end: int, k: int, made: Floats)
     """Return the sums over rows of the squared errors of model, persistence and mean, and the number of rows, (4,)."""
     rows = np.arange(max(begin, k), end)  # those whose origin is there
     truth = series.values[rows]
-    mean = series.values[: series.splits["train"].end].mean(0)
-    rivals = (made[rows - begin], series.values[rows - k], mean)
-    return np.array([*(((rival - truth) ** 2).mean(1).sum() for rival in rivals), len(rows)])
+    with np.errstate(over="ignore"):  # numbers near the largest one have an infinite error
+        mean = series.values[: series.splits["train"].end].mean(0)
+        rivals = (made[rows - begin], series.values[rows - k], mean)
+        return np.array([*(((rival - truth) ** 2).mean(1).sum() for rival in rivals), len(rows)])
 
 
 def _score(horizon: int, sums: Floats) -> HorizonReport:

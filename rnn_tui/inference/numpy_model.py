@@ -19,7 +19,7 @@ from rnn_tui.model.container import BadModelFile
 from rnn_tui.model.file import load_arrays
 from rnn_tui.model.header import ModelFile, model_config
 from rnn_tui.plugin.numpy_step import Array, NumpyStep
-from rnn_tui.plugin.registry import list_plugins, load_plugin
+from rnn_tui.plugin.registry import list_plugins, load_plugin, recorded_name
 from rnn_tui.plugin.state import map_state
 from rnn_tui.plugin.tokenizer import Tokenizer
 
@@ -144,7 +144,7 @@ def load_numpy(path: Path) -> tuple[NumpyModel, Tokenizer, ModelFile]:
     """
     arrays, tokenizer, header = load_arrays(path)
     config = model_config(header, path)
-    step = _step_of(config.arch)
+    step = _step_of(header)
     try:
         model = _build(step, config, arrays, tokenizer.vocab_size)
         # a first step shows whether the widths of the layers, which only the architecture knows, go together
@@ -161,14 +161,16 @@ def load_numpy(path: Path) -> tuple[NumpyModel, Tokenizer, ModelFile]:
     return model, tokenizer, header
 
 
-def _step_of(arch: str) -> type[NumpyStep]:
-    known = [info.name for info in list_plugins("numpy-step")]
-    if arch not in known:
+def _step_of(header: ModelFile) -> type[NumpyStep]:
+    """Return the step of the package that the architecture is from."""
+    name = recorded_name(header.architecture)
+    known = {info.full_name: info.name for info in list_plugins("numpy-step")}
+    if name not in known:
         raise UsageError(
-            f"the architecture {arch} has no step in NumPy (those that have: {', '.join(known) or 'none'}); "
-            "use --backend torch"
+            f"the architecture {header.architecture['name']} has no step in NumPy (those that have: "
+            f"{', '.join(known.values()) or 'none'}); use --backend torch"
         )
-    return load_plugin("numpy-step", arch)
+    return load_plugin("numpy-step", name)
 
 
 def _build(

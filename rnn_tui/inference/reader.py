@@ -6,7 +6,7 @@ from rnn_tui.errors import UsageError
 from rnn_tui.inference.config import Backend, BackendChoice
 from rnn_tui.inference.drawing import Reader
 from rnn_tui.model.header import ModelFile
-from rnn_tui.plugin.registry import list_plugins
+from rnn_tui.plugin.registry import list_plugins, recorded_name
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 NUMPY_TOKENS = 50_000
@@ -23,8 +23,8 @@ def choose_backend(header: ModelFile, choice: BackendChoice, *, device: str, tok
     """
     if choice != "auto":
         return choice
-    steps = {info.name for info in list_plugins("numpy-step")}
-    able = header.architecture.get("name") in steps and device == "cpu"
+    steps = {info.full_name for info in list_plugins("numpy-step")}
+    able = recorded_name(header.architecture) in steps and device == "cpu"
     return "numpy" if able and tokens <= NUMPY_TOKENS else "torch"
 
 

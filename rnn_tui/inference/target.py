@@ -42,9 +42,9 @@ def model_of(run: RunFolder) -> Path:
     """
     if run.model_path.is_file():
         return run.model_path
-    step = run.newest_checkpoint_step()
-    if step is not None:
-        return run.checkpoints / f"step-{step:08d}" / "model.safetensors"
+    newest = run.newest_checkpoint()
+    if newest is not None:
+        return newest / "model.safetensors"
     view = run_state(run)
     if view.state in ENDED:
         why = f": {view.message}" if view.message else ""

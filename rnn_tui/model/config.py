@@ -5,6 +5,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+ONE_HOT_LIMIT = 256
+"""Up to this vocabulary `encoder = "auto"` feeds one-hot vectors: the input product is then narrower than that of
+an embedding as wide as the state, and the model equally expressive."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -40,3 +44,16 @@ class ModelConfig:
             description="Draw weights from N(0, this), biases zero, gains one; 0: the cell's own way.",
         ),
     ] = 0.0
+
+
+def plain_rnn_weights(config: ModelConfig, *, vocab_size: int = 0, columns: int = 0) -> int:
+    """Return how many weights encoder, layers and head have if each layer is a plain RNN without biases.
+
+    It is the least that a layer with a full recurrence can have; an LSTM has four times as many in its layers.
+    """
+    width = config.hidden_size
+    embedded = config.encoder == "embedding" or (config.encoder == "auto" and vocab_size > ONE_HOT_LIMIT)
+    read = (config.embedding_size or width) if embedded else vocab_size + columns
+    encoder = vocab_size * read if embedded else 0
+    head = 0 if config.tie_weights else width * (vocab_size + columns)
+    return encoder + read * width + (2 * config.num_layers - 1) * width * width + head

@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rnn_tui.corpus.series import Scaling
-from rnn_tui.errors import InputError, OutOfMemoryError, PluginError, RnnTuiError, UsageError
+from rnn_tui.errors import (
+    InputError,
+    OutOfMemoryError,
+    PluginError,
+    RnnTuiError,
+    UsageError,
+    is_out_of_memory,
+)
 from rnn_tui.files import replace_file
+from rnn_tui.model.config import plain_rnn_weights
 from rnn_tui.model.container import DTYPES, HEADER_LIMIT, BadModelFile, Container, open_container
 from rnn_tui.model.header import METADATA_KEY, ModelFile, header_of, header_text, model_config
+from rnn_tui.model.strict_json import VALUES_LIMIT, values_in
 from rnn_tui.plugin.options import parse_options
-from rnn_tui.plugin.registry import Kind, load_plugin
+from rnn_tui.plugin.registry import Kind, load_plugin, recorded_name
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -44,9 +53,10 @@ def chunks(packed: "Packed", header: ModelFile) -> tuple[bytes, memoryview]:
     """
     text = header_text(header)
     head, data = packed.chunks({METADATA_KEY: text})
-    if len(head) > HEADER_LIMIT:
+    values = values_in(head.decode("latin-1"))
+    if len(head) > HEADER_LIMIT or values > VALUES_LIMIT:
         raise InputError(
-            f"the vocabulary takes {len(text) / 1e6:.0f} MB as JSON, too much for a model file; "
+            f"the vocabulary takes {len(text) / 1e6:.1f} MB and {values:,} values as JSON, too much for a model file; "
             "set a smaller vocabulary in the tokenizer's options"
         )
     return head, data
@@ -105,14 +115,23 @@ def load_series(path: Path, *, device: str = "cpu") -> "tuple[RecurrentModel, Sc
         header = header_of(container)
         if header.scaling is None:
             raise UsageError(f"{path}: this model was trained on tokens, not on a series of numbers")
-        try:
-            scaling = msgspec.convert(header.scaling, Scaling)
-            if not 1 <= len(scaling.columns) == len(scaling.mean) == len(scaling.std):
-                raise ValueError("columns, mean and std are of different lengths")
-        except ValueError as error:  # msgspec.ValidationError is one too
-            raise BadModelFile(f"{path}: its scaling cannot be read: {error}") from None
+        scaling = _scaling(header, path)
         model = _loaded(header, container, device, columns=len(scaling.columns))
     return model, scaling, header
+
+
+def _scaling(header: ModelFile, path: Path) -> Scaling:
+    try:
+        scaling = msgspec.convert(header.scaling, Scaling)
+        if not 1 <= len(scaling.columns) == len(scaling.mean) == len(scaling.std):
+            raise ValueError("columns, mean and std are of different lengths")
+        if len(set(scaling.columns)) < len(scaling.columns):
+            raise ValueError("two columns have one name")
+        if min(scaling.std) <= 0:
+            raise ValueError("a deviation is not above 0")
+    except ValueError as error:  # msgspec.ValidationError is one too
+        raise BadModelFile(f"{path}: its scaling cannot be read: {error}") from None
+    return scaling
 
 
 def load_arrays(path: Path) -> "tuple[dict[str, npt.NDArray[Any]], Tokenizer, ModelFile]":
@@ -130,6 +149,7 @@ def load_arrays(path: Path) -> "tuple[dict[str, npt.NDArray[Any]], Tokenizer, Mo
         tokenizer = _tokenizer(_of_text(header, path), path)
         container.check_memory()
         arrays = {name: container.read_array(name) for name in container.entries}
+        container.check_unchanged()
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise _not_finite(name, path)
@@ -183,7 +203,7 @@ def load_weights(path: Path, model: "RecurrentModel") -> ModelFile:
 
 def _load_plugin(kind: Kind, record: Mapping[str, Any], path: Path) -> type:
     try:
-        return load_plugin(kind, record["name"])
+        return load_plugin(kind, recorded_name(record))
     except UsageError as error:
         raise PluginError(
             f"{path}: {error}; it was saved with the package {record['distribution']!r} {record['version']}"
@@ -221,10 +241,10 @@ def _build(header: ModelFile, container: Container, **inputs: int) -> "Recurrent
     try:
         with torch.random.fork_rng(devices=[]):
             values = sum(math.prod(entry.shape) for entry in container.entries.values())
-            if config.hidden_size**2 * config.num_layers > values:
-                # Fewer values than a square matrix in each layer: a diagonal recurrence, or a header that lies about
-                # its size to have gigabytes allocated. On the meta device nothing is; not done always, because it
-                # imports 800 modules (1.2 s) when weights are drawn from a normal distribution.
+            if plain_rnn_weights(config, **inputs) > values:
+                # Fewer than the least that a full recurrence has: a diagonal one, or a header that lies about its
+                # size to have gigabytes allocated. On the meta device nothing is; not done always, because it imports
+                # 800 modules (1.2 s) when weights are drawn from a normal distribution.
                 with torch.device("meta"):
                     _compare(container, build_model(plugin, options, config, **inputs))
             return build_model(plugin, options, config, **inputs)
@@ -233,8 +253,10 @@ def _build(header: ModelFile, container: Container, **inputs: int) -> "Recurrent
     except RnnTuiError:
         raise
     except Exception as error:  # the constructor is a plugin's
+        if is_out_of_memory(error):
+            raise OutOfMemoryError(f"{path}: there is not enough memory for its model") from None
         raise PluginError(
-            f"{path}: the architecture {name} could not be built: {type(error).__name__}: {error}"
+            f"{path}: the architecture {name} could not be built: {type(error).__name__}: {str(error)[:200]}"
         ) from error
 
 
@@ -266,6 +288,7 @@ def _fill(model: "RecurrentModel", container: Container) -> None:
     _compare(container, model)
     targets = weights(model)
     loaded = {name: container.read(name) for name in targets}
+    container.check_unchanged()
     for name, tensor in loaded.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise _not_finite(name, container.path)

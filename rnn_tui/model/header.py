@@ -8,12 +8,14 @@ import json
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.container import BadModelFile, Container, open_container, parse_json
+from rnn_tui.model.container import NAME_LIMIT, BadModelFile, Container, open_container
+from rnn_tui.model.strict_json import parse_json
 
 FORMAT = 1
 METADATA_KEY = "rnn_tui"
@@ -48,10 +50,14 @@ class ModelFile:
         return str(section.get("name", "")) if isinstance(section, dict) else ""
 
 
+_Text = Annotated[str, Meta(max_length=4096)]
+"""As long as a path may be; names from the file are part of messages, and looked for among others."""
+
+
 class _Plugin(msgspec.Struct):
-    name: str
-    distribution: str
-    version: str
+    name: Annotated[str, Meta(max_length=NAME_LIMIT)]
+    distribution: Annotated[str, Meta(max_length=NAME_LIMIT)]
+    version: Annotated[str, Meta(max_length=NAME_LIMIT)]
 
 
 class _Tokenizer(_Plugin):
@@ -61,13 +67,14 @@ class _Tokenizer(_Plugin):
 class _Training(msgspec.Struct):
     """The types of what readers show; a key may be absent."""
 
-    step: int = 0
+    step: Annotated[int, Meta(ge=0)] = 0
     validation_loss: float | None = None
     train_loss: float | None = None
-    corpus: str = ""
-    chars_per_token: float | None = None
-    bytes_per_token: float | None = None
-    run: str = ""
+    corpus: _Text = ""
+    fingerprint: _Text = ""
+    chars_per_token: Annotated[float, Meta(gt=0)] | None = None
+    bytes_per_token: Annotated[float, Meta(gt=0)] | None = None
+    run: _Text = ""
     best: bool = False
 
 
@@ -99,6 +106,8 @@ def header_of(container: Container) -> ModelFile:
     if text is None:
         raise BadModelFile(f"{path}: a safetensors file, but not one of rnn-tui: it has no settings in it")
     try:
+        if not text.isascii():  # it would take four times the memory
+            raise ValueError("they are not ASCII, as this version writes them")
         values = parse_json(text)
         version = values.get("format") if isinstance(values, dict) else None
         if isinstance(version, int) and version > FORMAT:
@@ -112,6 +121,8 @@ def header_of(container: Container) -> ModelFile:
         msgspec.convert(header.tokenizer, _Tokenizer | None)
         if (header.tokenizer is None) == (header.scaling is None):
             raise ValueError("it needs a tokenizer or a scaling, one of the two")
+        if len(header.task) > NAME_LIMIT:
+            raise ValueError(f"a task's name of {len(header.task):,} characters")
         msgspec.convert(header.architecture, _Plugin)
         msgspec.convert(training, _Training)
     except ValueError as error:  # msgspec.ValidationError is one too

@@ -7,13 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnn_tui.errors import PluginError, UsageError
-from rnn_tui.model.config import ModelConfig
+from rnn_tui.model.config import ONE_HOT_LIMIT, ModelConfig
 from rnn_tui.model.recurrence import Bidirectional, Engine, Stack, Unroll
 from rnn_tui.plugin.core import Cell, Core, State
-
-ONE_HOT_LIMIT = 256
-"""Up to this vocabulary `encoder = "auto"` feeds one-hot vectors: the input product is then narrower than that of
-an embedding as wide as the state, and the model equally expressive."""
 
 
 class OneHot(nn.Module):

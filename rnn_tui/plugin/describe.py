@@ -1,9 +1,8 @@
 """What installed plugins say of themselves, for a process that must not import them.
 
 The app never loads torch and must survive any plugin: one that raises, prints, hangs, exits or crashes while it
-is imported. So a child process (`rnn_tui.plugin.probe`) imports them in turn and writes a JSON line for each on
-a pipe of its own. If it hangs or dies, the first plugin without a line is the culprit; another child goes on
-with the rest.
+is imported. So a child process (`rnn_tui.plugin.probe`) has each of them imported by a process of its own, and
+writes a JSON line for each on a pipe.
 
 What was learnt is kept in the cache, keyed by the distribution's version and the plugin's source files. Failures
 are not kept: what was missing may be there next time.
@@ -16,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,12 @@ from rnn_tui.paths import cache_dir
 from rnn_tui.plugin.options import OptionInfo, check_items
 from rnn_tui.plugin.registry import Kind, PluginInfo, find_plugin, list_plugins
 
+TIMEOUT = 10.0
+"""Seconds that the import of one plugin may take, torch being there already. Ours take 20 ms, of which 12 to 18 are the
+fork; torch, loaded once before, takes 1.2 to 2.4 s from a warm disk."""
+
+_START = 60.0  # seconds until the child is ready: torch from a cold disk, on a machine that has much to do
+_AT_ONCE = 4
 _LONGEST_LINE = 1 << 20
 
 
@@ -43,6 +48,7 @@ class PluginDescription:
         doc: The class's docstring.
         form: `Cell`, `Core` or `Tokenizer`; empty where there is an error.
         error: Why it cannot be used, as one clause; None if it can.
+        changes: What its import changes of the process it happens in, as one clause; None if nothing.
     """
 
     info: PluginInfo
@@ -51,35 +57,60 @@ class PluginDescription:
     options: tuple[OptionInfo, ...] = ()
     form: str = ""
     error: str | None = None
+    changes: str | None = None
+
+    @property
+    def remark(self) -> str:
+        """What there is to say against it, whether or not it can be used; empty where there is nothing."""
+        return "; ".join(filter(None, [self.error and f"error: {self.error}", self.info.clash, self.changes]))
 
 
-def describe_plugins(*, timeout: float = 60.0) -> list[PluginDescription]:
+class Request(msgspec.Struct):
+    """What the child is asked: to describe `infos`, so many at once, each within `timeout` seconds."""
+
+    infos: list[PluginInfo]
+    at_once: int
+    timeout: float
+
+
+def describe_plugins(
+    *, timeout: float = TIMEOUT, early: Callable[[list[PluginDescription]], None] | None = None
+) -> list[PluginDescription]:
     """Describe every installed plugin, in the order of `list_plugins`.
 
     Args:
-        timeout: Seconds that the import of one plugin may take; cold, torch alone takes several.
+        timeout: Seconds that the import of one plugin may take.
+        early: Told of those that are known at once, when there are others that have to be looked at.
 
     Raises:
         PluginError: when no process can be started.
     """
-    return _describe(list_plugins(), timeout)
+    return _describe(list_plugins(), timeout, early)
 
 
-def describe_plugin(kind: Kind, name: str, *, timeout: float = 60.0) -> PluginDescription:
+def describe_plugin(kind: Kind, name: str, *, timeout: float = TIMEOUT) -> PluginDescription:
     """Describe one plugin.
 
+    Args:
+        name: as for `registry.find_plugin`.
+
     Raises:
-        UsageError: when none of that name is installed.
+        UsageError: when none of that name is installed, or several are.
         PluginError: when no process can be started.
     """
-    return _describe([find_plugin(kind, name)], timeout)[0]
+    return describe_found(find_plugin(kind, name), timeout=timeout)
+
+
+def describe_found(info: PluginInfo, *, timeout: float = TIMEOUT) -> PluginDescription:
+    """Describe a plugin that `list_plugins` found. Raises PluginError when no process can be started."""
+    return _describe([info], timeout)[0]
 
 
 def check_options(kind: Kind, name: str, items: Mapping[str, Any]) -> dict[str, Any]:
     """Check the options of a plugin without importing it here; return all of them, defaults filled in.
 
     Raises:
-        UsageError: when there is no such plugin, for an unknown option or a value that is not allowed.
+        UsageError: when there is no such plugin or several, for an unknown option or a value that is not allowed.
         PluginError: when the plugin cannot be used.
     """
     description = describe_plugin(kind, name)
@@ -88,7 +119,11 @@ def check_options(kind: Kind, name: str, items: Mapping[str, Any]) -> dict[str, 
     return check_items(description.options, items, owner=f"{kind} {name}")
 
 
-def _describe(infos: Sequence[PluginInfo], timeout: float) -> list[PluginDescription]:
+def _describe(
+    infos: Sequence[PluginInfo],
+    timeout: float,
+    early: Callable[[list[PluginDescription]], None] | None = None,
+) -> list[PluginDescription]:
     known: dict[PluginInfo, PluginDescription] = {}
     for info in infos:
         if info.error is not None:
@@ -96,28 +131,31 @@ def _describe(infos: Sequence[PluginInfo], timeout: float) -> list[PluginDescrip
         elif (cached := _read_cache(info)) is not None:
             known[info] = cached
     pending = [info for info in infos if info not in known]
+    if early is not None and known and pending:
+        early([known[info] for info in infos if info in known])
+    at_once = _AT_ONCE
     while pending:
-        found, failure = _ask_child(pending, timeout)
+        found, failure = _ask_child(Request(pending, at_once, timeout))
         known.update(found)
         for description in found.values():
             if description.error is None:
                 _write_cache(description)
         pending = [info for info in pending if info not in found]
-        if pending:
+        if pending and at_once == 1:  # the child, which imports nothing, was ended by what it looked at
             culprit = pending.pop(0)
             known[culprit] = PluginDescription(culprit, error=failure)
+        at_once = 1
     return [known[info] for info in infos]
 
 
-def _ask_child(
-    infos: Sequence[PluginInfo], timeout: float
-) -> tuple[dict[PluginInfo, PluginDescription], str]:
-    """Let one child describe `infos` in turn; return what it got done, and why it got no further."""
+def _ask_child(request: Request) -> tuple[dict[PluginInfo, PluginDescription], str]:
+    """Let one child describe plugins; return what it got done, and why it got no further."""
     read, write = os.pipe()
     try:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "rnn_tui.plugin.probe", str(write)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # so that both find the same plugins
+            # so that both find the same plugins; it forks, which goes best with one thread
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
             pass_fds=[write],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -133,25 +171,36 @@ def _ask_child(
     found: dict[PluginInfo, PluginDescription] = {}
     failure = ""
     try:
-        with suppress(BrokenPipeError), child.stdin as request:
-            request.write(msgspec.json.encode(infos))
-        for line in _lines(read, timeout):
-            with suppress(msgspec.DecodeError):  # a plugin wrote on our pipe: it is then missing in `found`
+        with suppress(BrokenPipeError), child.stdin as stdin:
+            stdin.write(msgspec.json.encode(request))
+        for line in _lines(read, _START + request.timeout):
+            with suppress(msgspec.DecodeError):
                 description = msgspec.json.decode(line, type=PluginDescription)
-                if description.info in infos:
+                if description.info in request.infos:
                     found[description.info] = description
     except TimeoutError:
-        failure = f"its import takes longer than {timeout:g} s"
+        failure = f"the process that looks at plugins gave no sign for {_START + request.timeout:g} s"
     finally:
         os.close(read)
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)  # with it whatever the plugins started
-        status = child.wait()
-    return found, failure or f"its import ended the process ({_ending(status)})"
+        status = _end(child)
+    return found, failure or f"its import ended the process that looks at plugins ({ending(status)})"
 
 
-def _ending(status: int) -> str:
-    return f"exit code {status}" if status >= 0 else signal.Signals(-status).name
+def _end(child: "subprocess.Popen[bytes]") -> int:
+    """End the child, and with it whatever the plugins started; return its status."""
+    child.terminate()  # it ends what it started, wherever that went
+    with suppress(subprocess.TimeoutExpired):
+        return child.wait(timeout=5.0)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    return child.wait()
+
+
+def ending(status: int) -> str:
+    """Say how a process ended, from its status as `subprocess` gives it."""
+    if status >= 0:
+        return f"exit code {status}"
+    return next((each.name for each in signal.Signals if each == -status), f"signal {-status}")
 
 
 def _lines(fd: int, timeout: float) -> Iterator[bytes]:

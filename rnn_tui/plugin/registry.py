@@ -3,19 +3,20 @@
 A plugin that cannot be used is a row with an `error`, never an exception: one broken package must not take
 the command away that shows which one it is. `RNN_TUI_PLUGINS` narrows the list to the distributions it names
 (comma-separated; empty: none), unset it allows all.
+
+`distribution:name` asks for any plugin, wherever a name is taken. The name alone will do where one distribution claims
+it, and for what ships with rnn-tui, whoever else claims it. What several others claim has to be asked for in full.
 """
 
-import importlib
 import os
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, distributions
 from typing import Any, Literal, get_args
 
 from rnn_tui.errors import PluginError, UsageError, nearest
-from rnn_tui.plugin import API_VERSION
-from rnn_tui.plugin.options import option_infos
 
 Kind = Literal["architecture", "tokenizer", "numpy-step"]
 
@@ -28,6 +29,12 @@ GROUPS: dict[Kind, str] = {
 
 SWITCH = "RNN_TUI_PLUGINS"
 
+OWN = "rnn-tui"
+"""The distribution of this very package: its plugins keep their names."""
+
+_NAMELESS = "?"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LARGEST = 256 * 1024  # characters of an entry_points.txt; one of 100 MB took minutes to take apart
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -36,8 +43,10 @@ class PluginInfo:
     """What a distribution's metadata says of one plugin.
 
     Attributes:
+        name: What it is asked for by: its own name, or `distribution:name` where its own leads to another or to none.
         target: `module:Class`, as the entry point gives it.
         error: Why it cannot be used, as one clause; None if nothing is known against it.
+        clash: Why its own name does not lead to it, as one clause; None if it does.
     """
 
     kind: Kind
@@ -46,28 +55,58 @@ class PluginInfo:
     distribution: str
     version: str
     error: str | None = None
+    clash: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} ({self.distribution} {self.version})"
+        return f"{self.kind} {self.own_name} ({self.distribution} {self.version})"
+
+    @property
+    def own_name(self) -> str:
+        """The name of its entry point."""
+        return self.name.rpartition(":")[2]
+
+    @property
+    def full_name(self) -> str:
+        """What leads to it always."""
+        return f"{self.distribution}:{self.own_name}"
+
+    @property
+    def ours(self) -> bool:
+        """Whether it ships with rnn-tui."""
+        return _normalised(self.distribution) == OWN
 
 
 def list_plugins(kind: Kind | None = None) -> list[PluginInfo]:
     """Return the plugins of one kind or of all, sorted by name, from metadata alone."""
-    found = [info for info in _found() if kind in (None, info.kind)]
-    found.sort(key=lambda info: (get_args(Kind).index(info.kind), info.name, info.distribution))
-    return [_with_clash(info, found) for info in found]
+    claims: dict[tuple[Kind, str], list[PluginInfo]] = defaultdict(list)
+    for info in _found():
+        if kind in (None, info.kind):
+            claims[info.kind, info.name].append(info)
+    found = [named for group in claims.values() for named in _named_apart(group)]
+    found.sort(key=lambda info: (get_args(Kind).index(info.kind), info.own_name, info.distribution))
+    return found
 
 
 def find_plugin(kind: Kind, name: str) -> PluginInfo:
     """Return the row of one plugin, which may carry an error.
 
+    Args:
+        name: its name, or `distribution:name`.
+
     Raises:
-        UsageError: when there is none of that name, with the nearest one and the list of those there are.
+        UsageError: when there is none of that name, with the nearest one and the list of those there are; or several.
     """
     infos = list_plugins(kind)
-    for info in infos:
-        if info.name == name:
-            return info
+    distribution, _, own_name = name.rpartition(":")
+    claims = [info for info in infos if info.own_name == own_name]
+    if distribution:
+        claims = [info for info in claims if _normalised(info.distribution) == _normalised(distribution)]
+    named = [info for info in claims if info.name == name] or claims
+    if len(named) == 1:
+        return named[0]
+    if named:
+        ways = " or ".join(info.name for info in named)
+        raise UsageError(f"several packages claim the {kind} {name!r}; ask for {ways}")
     names = sorted({info.name for info in infos})
     allowed = f"; {SWITCH} is set to {os.environ[SWITCH]!r}" if SWITCH in os.environ else ""
     installed = f"installed: {', '.join(names)}" if names else f"no {kind} is installed"
@@ -77,80 +116,43 @@ def find_plugin(kind: Kind, name: str) -> PluginInfo:
 def load_plugin(kind: Kind, name: str) -> type:
     """Import a plugin and return its class, checked against the interface.
 
+    One that does not ship with rnn-tui is first imported by a child process, unless that is known to have gone well.
+    What its import changes of this process is put back; `rnn_tui.plugin.loading.plugin_notes` tells of it.
+
+    Args:
+        name: as for `find_plugin`.
+
     Raises:
-        UsageError: when none of that name is installed.
+        UsageError: when none of that name is installed, or several are.
         PluginError: when its import fails in any way, or what it gives is not a plugin of this kind and
             version.
     """
+    # here, since a list of plugins needs neither
+    from rnn_tui.plugin.describe import describe_found
+    from rnn_tui.plugin.loading import load_guarded
+
     info = find_plugin(kind, name)
-    if info.error is not None:
-        raise PluginError(f"{info}: {info.error}")
-    try:
-        return load_target(info)
-    except PluginError as error:
-        raise PluginError(f"{info}: {error}") from error
-
-
-def load_target(info: PluginInfo) -> type:
-    """Import the class that `info` points at and check it.
-
-    Raises:
-        PluginError: as `load_plugin`, the message being one clause that does not name the plugin.
-    """
-    module, _, attributes = info.target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for attribute in attributes.split("."):
-            found = getattr(found, attribute)
-        _check_class(info.kind, found)
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:  # imports raise OSError, RuntimeError and sys.exit as well
-        raise PluginError(f"importing {info.target} failed: {type(error).__name__}: {error}") from error
-    plugin: type = found
-    return plugin
+    error = info.error if info.error or info.ours else describe_found(info).error
+    if error is not None:
+        raise PluginError(f"{info}: {error}")
+    return load_guarded(info)
 
 
 def plugin_record(kind: Kind, name: str) -> dict[str, str]:
-    """Return what a run or model file notes of a plugin: its name, distribution and version.
+    """Return what a run or model file notes of a plugin: the name it was asked for by, its distribution and version.
 
     Raises:
-        UsageError: when none of that name is installed.
+        UsageError: when none of that name is installed, or several are.
     """
     info = find_plugin(kind, name)
-    return {"name": info.name, "distribution": info.distribution, "version": info.version}
+    return {"name": name, "distribution": info.distribution, "version": info.version}
 
 
-def _check_class(kind: Kind, found: Any) -> None:
-    bases: tuple[type, ...]
-    if kind == "architecture":
-        from rnn_tui.plugin.core import (
-            Cell,
-            Core,
-        )  # torch: only here, where an architecture has loaded it anyway
-
-        bases = (Cell, Core)
-    elif kind == "numpy-step":
-        from rnn_tui.plugin.numpy_step import NumpyStep
-
-        bases = (NumpyStep,)
-    else:
-        from rnn_tui.plugin.tokenizer import Tokenizer
-
-        bases = (Tokenizer,)
-    if not (isinstance(found, type) and issubclass(found, bases)):
-        raise PluginError(f"{found!r} is no subclass of {' or '.join(base.__name__ for base in bases)}")
-    version: Any = getattr(found, "api_version", None)
-    if version != API_VERSION:
-        raise PluginError(
-            f"written for plugin interface {version!r}, this rnn-tui has {API_VERSION}; "
-            "install versions that go together"
-        )
-    options: Any = getattr(found, "Options", None)
-    if options is not None:
-        if not getattr(getattr(options, "__dataclass_params__", None), "frozen", False):
-            raise PluginError("its Options is no frozen dataclass")
-        option_infos(options)
+def recorded_name(record: Mapping[str, Any]) -> str:
+    """Return the full name of the plugin of a `plugin_record`: what a file was made with is not replaced by another of
+    that name.
+    """
+    return f"{record['distribution']}:{record['name'].rpartition(':')[2]}"
 
 
 def _found() -> Iterator[PluginInfo]:
@@ -159,8 +161,9 @@ def _found() -> Iterator[PluginInfo]:
     names = None if allowed is None else {_normalised(name) for name in allowed.split(",")}
     seen = set()
     for distribution in distributions():
-        text = _entry_points(distribution)
-        kinds = [kind for kind, group in GROUPS.items() if f"[{group}]" in text.replace(" ", "")]
+        text, fault = _entry_points(distribution)
+        compact = text.replace(" ", "") if "rnn_tui." in text else ""
+        kinds = [kind for kind, group in GROUPS.items() if f"[{group}]" in compact]
         if not kinds:
             continue
         # the name is behind METADATA, slow to parse: read for the few that have plugins
@@ -170,25 +173,46 @@ def _found() -> Iterator[PluginInfo]:
             continue
         seen.add(normalised)
         for kind in kinds:
-            yield from _of_kind(kind, distribution, distribution_name, version)
+            if fault is not None:
+                yield PluginInfo(kind, _NAMELESS, "", distribution_name, version, fault)
+            else:
+                yield from _of_kind(kind, distribution, distribution_name, version)
 
 
 def _of_kind(kind: Kind, distribution: Distribution, name: str, version: str) -> Iterator[PluginInfo]:
+    found: dict[str, PluginInfo] = {}
+    fault: str | None
     try:
         points = [point for point in distribution.entry_points if point.group == GROUPS[kind]]
     except Exception as error:  # a malformed file raises TypeError, ValueError or AttributeError
-        yield PluginInfo(kind, "?", "", name, version, f"its entry_points.txt cannot be read: {error}")
-        return
+        fault = f"its entry_points.txt cannot be read: {error}"
+        points, found = [], {_NAMELESS: PluginInfo(kind, _NAMELESS, "", name, version, fault)}
     for point in points:
-        fault = None if _TARGET.fullmatch(point.value) else f"its target {point.value!r} is not module:Class"
-        yield PluginInfo(kind, point.name, point.value, name, version, fault)
+        own_name, fault = point.name, None
+        if not _NAME.fullmatch(own_name):
+            own_name = _NAMELESS
+            fault = (
+                f"{point.name[:64]!r} cannot name a plugin; use up to 64 letters, digits, '.', '-' and '_'"
+            )
+        elif not _TARGET.fullmatch(point.value):
+            fault = f"its target {point.value[:200]!r} is not module:Class"
+        elif own_name in found:
+            fault = "its package gives the name twice"
+        found[own_name] = PluginInfo(kind, own_name, point.value, name, version, fault)
+    yield from found.values()
 
 
-def _entry_points(distribution: Distribution) -> str:
+def _entry_points(distribution: Distribution) -> tuple[str, str | None]:
+    """Return the text that names the plugins, and what is wrong with it, as one clause."""
     try:
-        return distribution.read_text("entry_points.txt") or ""
-    except (OSError, UnicodeDecodeError):
-        return ""
+        text = distribution.read_text("entry_points.txt") or ""
+    except OSError:
+        return "", None
+    except UnicodeDecodeError as error:  # it is one of ours if the bytes have our groups in them
+        return error.object.decode("latin-1"), "its entry_points.txt is not UTF-8"
+    if len(text) > _LARGEST:
+        return text, f"its entry_points.txt has {len(text):,} characters, more than {_LARGEST:,}"
+    return text, None
 
 
 def _name_and_version(distribution: Distribution) -> tuple[str, str]:
@@ -199,14 +223,24 @@ def _name_and_version(distribution: Distribution) -> tuple[str, str]:
         return "?", "?"
 
 
-def _with_clash(info: PluginInfo, infos: list[PluginInfo]) -> PluginInfo:
-    others = [
-        other for other in infos if other is not info and (other.kind, other.name) == (info.kind, info.name)
-    ]
-    if not others or info.error is not None:
-        return info
-    claims = ", ".join(f"{other.distribution} {other.version}" for other in others)
-    return replace(info, error=f"the name is also claimed by {claims}; uninstall one or narrow {SWITCH}")
+def _named_apart(claims: list[PluginInfo]) -> list[PluginInfo]:
+    """Give the name that all of `claims` have to the one that it leads to, if any, and full names to the others."""
+    usable = [info for info in claims if info.error is None]
+    winner = next((info for info in usable if info.ours), usable[0] if len(usable) == 1 else None)
+    if len(claims) == 1 or claims[0].name == _NAMELESS:
+        return claims
+    named = []
+    for info in claims:
+        if info is not winner:
+            others = ", ".join(
+                f"{other.distribution} {other.version}"
+                for other in ([winner] if winner else claims)
+                if other is not info
+            )
+            clash = f"the name {info.name} {'belongs to' if winner else 'is also claimed by'} {others}"
+            info = replace(info, name=info.full_name, clash=clash)
+        named.append(info)
+    return named
 
 
 def _normalised(name: str) -> str:

@@ -23,6 +23,9 @@ _POINTS = frozenset(
     {"train", "validation", "sample", "transcription", "forecast", "evaluation", "checkpoint"}
 )
 
+_GOING_BACK = {"resume": "from_step", "rollback": "to_step"}
+"""Kinds of events after which a run goes on from an earlier step, and where they say from which."""
+
 
 class Event(msgspec.Struct, frozen=True):
     """One thing that happened.
@@ -114,18 +117,24 @@ def rescue(line: bytes) -> list[Event]:
 
 
 def effective(events: Iterable[Event]) -> list[Event]:
-    """Return what counts of a whole log: where a run was resumed from step k, earlier points after k are dropped.
+    """Return what counts of a whole log: where a run went on from step k again, earlier points after k are dropped.
 
     Points are what was measured at a step, samples and checkpoints; everything else stays, as the story of the
-    run. A `start` that follows an earlier attempt began from nothing and supersedes all points before it.
+    run. A `start` that follows an earlier attempt began from nothing and supersedes all points before it. What two
+    attempts measured at one step, as after a kill between the last step and the end, counts once: the later one.
     """
     kept: list[Event] = []
     limit = math.inf
+    measured: dict[tuple[str, int], int] = {}  # by which attempt
     for event in reversed(list(events)):
-        if event.kind not in _POINTS or event.step <= limit:
+        if event.kind not in _POINTS:
             kept.append(event)
-        if event.kind == "resume":
-            limit = min(limit, number(event.data.get("from_step", event.step)))
+        elif event.step <= limit:
+            point = event.kind, event.step
+            if measured.setdefault(point, event.attempt) == event.attempt:
+                kept.append(event)
+        if event.kind in _GOING_BACK:
+            limit = min(limit, number(event.data.get(_GOING_BACK[event.kind], event.step)))
         elif event.kind == "start":
             limit = -1
     return kept[::-1]

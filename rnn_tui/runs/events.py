@@ -13,7 +13,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, Self
 
-from rnn_tui.files import disk_error
+from rnn_tui.files import disk_error, fsync_directory
 from rnn_tui.runs.eventline import Event, decode, effective, encode, number, rescue
 
 __all__ = ["Event", "EventReader", "EventWriter", "effective", "last_event", "number"]
@@ -87,6 +87,8 @@ class EventReader:
         So another file under the name, a shorter one and one rewritten in place are all noticed. The inode would not
         do: it is given to the next file made.
         """
+        if os.fstat(fd).st_size < self._offset:  # cut before anything was read, by a reader of the tail
+            return False
         return os.pread(fd, len(self._last), self._offset - len(self._last)) == self._last
 
     def _chunk(self, fd: int, events: list[Event]) -> bool:
@@ -122,16 +124,32 @@ def _next_line(fd: int, offset: int) -> int:
 
 
 def last_event(path: Path) -> Event | None:
-    """Return the last whole event of a log; None when there is none. Reads backwards, so a long log costs nothing."""
+    """Return the last whole event of a log; None when there is none. Reads backwards, so a long log costs nothing.
+
+    Raises:
+        DiskError: when there is a log and it cannot be read: whoever writes next must not begin to count anew.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise disk_error(error, f"could not read the event log {path}") from error
+    try:
+        return _last_in(path, fd)
+    except OSError as error:
+        raise disk_error(error, f"could not read the event log {path}") from error
+    finally:
+        os.close(fd)
+
+
+def _last_in(path: Path, fd: int) -> Event | None:
     window = 1 << 16
     while True:
-        events = EventReader(path, tail=window).poll()
+        events = EventReader(path, tail=window)._read(fd, None)
         if events:
             return events[-1]
-        try:
-            if window >= path.stat().st_size:
-                return None
-        except OSError:
+        if window >= os.fstat(fd).st_size:
             return None
         window *= 16
 
@@ -140,7 +158,8 @@ class EventWriter:
     """Appends to the log of a run whose lock is held by this process.
 
     A disk that is full or broken does not stop training: the record is taken back whole, kept in a ring of
-    bounded size and written as soon as there is room, in order.
+    bounded size and written as soon as there is room, in order. What an fsync could not bring to the disk is written
+    once more, in its place: the system takes it for written, and no later fsync would.
 
     Attributes:
         fault: Why the last attempt to write or sync failed, in a sentence; empty when all is well.
@@ -159,13 +178,26 @@ class EventWriter:
         self.fault = ""
         self.dropped = 0
         self._ring: deque[bytes] = deque()
+        self._unsynced: deque[bytes] = (
+            deque()
+        )  # what is in the file since the last fsync, which was up to `_durable`
+        self._in_doubt = False
         self._untold = 0
         self._synced = time.monotonic()
         try:
             self._open(os.O_CREAT)
+            try:
+                if not self._size:
+                    fsync_directory(
+                        path.parent
+                    )  # else a power cut takes the file, however durable its lines are
+                last = _last_in(path, self._fd)
+            except OSError:
+                os.close(self._fd)
+                raise
         except OSError as error:
             raise disk_error(error, f"could not open the event log {path}") from error
-        last = last_event(path)
+        self._durable = self._size
         self._seq = last.seq if last else 0
 
     @property
@@ -195,18 +227,23 @@ class EventWriter:
             return False
         self._synced = time.monotonic()
         try:
+            if self._in_doubt:
+                self._write_again()
             os.fsync(self._fd)
         except OSError as error:
-            # after a failed fsync the system forgets what it could not write, and the next one would lie
             self._fail(error)
+            self._in_doubt = True
             self._reopen()
             return False
+        self._durable, self._in_doubt = self._size, False
+        self._unsynced.clear()
         return True
 
     def close(self) -> None:
         """Sync and close."""
         self.sync()
-        os.close(self._fd)
+        with contextlib.suppress(OSError):  # what matters was said by `sync`
+            os.close(self._fd)
 
     def __enter__(self) -> Self:
         return self
@@ -236,7 +273,10 @@ class EventWriter:
                     # a disk that fills up gives a short count first and the error only at the next write
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._torn = False
-                self._size += len(self._ring.popleft())
+                self._size += len(self._ring[0])
+                self._unsynced.append(self._ring.popleft())
+                if len(self._unsynced) > _RING:  # the disk fails for days: the oldest are as they are
+                    self._durable += len(self._unsynced.popleft())
         except OSError as error:
             self._fail(error)
             with contextlib.suppress(OSError):
@@ -249,6 +289,17 @@ class EventWriter:
     def _fail(self, error: OSError) -> None:
         what = f"could not write {self.path.name}; {len(self._ring)} records are kept in memory"
         self.fault = str(disk_error(error, what))
+
+    def _write_again(self) -> None:
+        data = b"".join(self._unsynced)
+        fd = os.open(
+            self.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        )  # with O_APPEND it would go to the end
+        try:
+            if os.pwrite(fd, data, self._durable) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(fd)
 
     def _reopen(self) -> None:
         """Go on with a fresh descriptor; with the old one where the file cannot be found any more."""

@@ -14,12 +14,12 @@ from typing import Any
 import tomli_w
 
 from rnn_tui.errors import BusyError, DiskError, InputError, UsageError, nearest
-from rnn_tui.files import disk_error, fsync_directory, write_durable
+from rnn_tui.files import disk_error, fsync_directory, make_folders, write_durable
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.lock import RunLock
 from rnn_tui.runs.status import run_state
 
-__all__ = ["RunFolder", "check_name", "create_run", "find_run", "is_run", "remove_run"]
+__all__ = ["RunFolder", "check_name", "check_writable", "create_run", "find_run", "is_run", "remove_run"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LITTER_AGE = 3600.0
@@ -63,12 +63,13 @@ def create_run(runs_dir: Path, name: str | None, config: Mapping[str, Any]) -> R
     text = tomli_w.dumps(config).encode()
     temporary = made = runs_dir / f".new-{secrets.token_hex(8)}"
     try:
-        runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(runs_dir)
         _sweep(runs_dir)
         try:
             for path in (temporary, *(temporary / part for part in _FOLDERS)):
                 path.mkdir(mode=0o700)
             write_durable(temporary / "config.toml", [text])
+            fsync_directory(temporary / "control")
             fsync_directory(temporary)
             made = _claim(temporary, runs_dir, name, config)
             fsync_directory(runs_dir)
@@ -132,6 +133,31 @@ def _sweep(runs_dir: Path) -> None:
                 continue
             if entry.name.startswith(".del-") or (entry.name.startswith(".new-") and old):
                 shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def check_writable(run: RunFolder) -> None:
+    """Refuse a run that may not or cannot be written, when it is started rather than at its first checkpoint.
+
+    Raises:
+        InputError: when it, or a folder of it, is a symbolic link, which is not followed.
+        DiskError: when no file can be made in it.
+    """
+    for folder in (run.path, run.control, run.inbox, run.done, run.rejected, run.checkpoints):
+        if folder.is_symlink():
+            raise InputError(
+                f"{folder} is a symbolic link, which is not followed; put the folder that it points to in its place"
+            )
+    for folder in (run.path, run.checkpoints):
+        probe = folder / f".tmp-probe-{secrets.token_hex(4)}"
+        try:
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            probe.unlink()
+        except FileNotFoundError:  # the first save makes checkpoints anew
+            continue
+        except OSError as error:
+            raise disk_error(
+                error, f"run {run.name} was not started: {folder} cannot be written to"
+            ) from error
 
 
 def is_run(path: Path) -> bool:

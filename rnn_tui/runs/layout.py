@@ -1,15 +1,32 @@
 """Where each thing lies inside a run folder."""
 
 import os
-import tomllib
+import re
 from pathlib import Path
 from typing import Any
 
 from rnn_tui.errors import InputError
 from rnn_tui.runs.records import read_small
+from rnn_tui.toml import parse_toml
 
 CONFIG_LIMIT = 256 * 1024
 """Bytes. No settings file is larger; a nested bomb is refused before it is parsed."""
+
+_CHECKPOINT = re.compile(r"step-([0-9]{8,})(?:-([0-9]+))?")
+
+
+def checkpoint_name(step: int, number: int = 1) -> str:
+    """Return the name of the folder of the checkpoint that is the `number`-th to be saved of `step`."""
+    return f"step-{step:08d}" + (f"-{number}" if number > 1 else "")
+
+
+def checkpoint_key(name: str) -> tuple[int, int] | None:
+    """Return step and number of a checkpoint by its name, None for another name; the greatest is the newest."""
+    match = _CHECKPOINT.fullmatch(name)
+    if not match:
+        return None
+    key = int(match[1]), int(match[2] or 1)
+    return key if checkpoint_name(*key) == name else None
 
 
 class RunFolder:
@@ -50,23 +67,24 @@ class RunFolder:
             InputError: when it is missing, unreadable, too large or no TOML.
         """
         try:
-            return tomllib.loads(read_small(self.config_path, CONFIG_LIMIT).decode())
+            return parse_toml(read_small(self.config_path, CONFIG_LIMIT))
         except OSError as error:
             raise InputError(f"run {self.name}: config.toml: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise InputError(f"run {self.name}: config.toml is damaged: {error}") from None
 
-    def newest_checkpoint_step(self) -> int | None:
-        """Return the step of the newest complete checkpoint by its name and manifest; its content is not verified."""
+    def newest_checkpoint(self) -> Path | None:
+        """Return the newest complete checkpoint by its name and manifest; its content is not verified."""
         try:
-            names = [entry.name for entry in os.scandir(self.checkpoints)]
+            names = os.listdir(self.checkpoints)
         except OSError:
             return None
-        steps = [
-            int(name[5:])
-            for name in names
-            if name.startswith("step-")
-            and name[5:].isdecimal()
-            and (self.checkpoints / name / "manifest.json").is_file()
-        ]
-        return max(steps, default=None)
+        keys = sorted((key for name in names if (key := checkpoint_key(name))), reverse=True)
+        paths = (self.checkpoints / checkpoint_name(*key) for key in keys)
+        return next((path for path in paths if (path / "manifest.json").is_file()), None)
+
+    def newest_checkpoint_step(self) -> int | None:
+        """Return the step of `newest_checkpoint`."""
+        newest = self.newest_checkpoint()
+        key = checkpoint_key(newest.name) if newest else None
+        return key[0] if key else None

@@ -11,6 +11,7 @@ from rnn_tui.errors import InputError, RnnTuiError
 from rnn_tui.runs.eventline import decode
 from rnn_tui.runs.folder import is_run
 from rnn_tui.runs.layout import RunFolder
+from rnn_tui.runs.records import open_plain
 from rnn_tui.runs.status import RunView, Status, run_state
 
 
@@ -76,11 +77,13 @@ def summarise(run: RunFolder) -> RunSummary:
     else:
         try:
             config = run.read_config()
-            view = run_state(run)
         except RnnTuiError as error:
             damage = str(error)
-    if damage:
-        view = RunView("damaged", None, False, damage)
+    view = RunView("damaged", None, False, damage) if run.path.is_symlink() else run_state(run)
+    if (
+        damage and not view.alive
+    ):  # of a living one its settings may not be seen yet, on a network file system
+        view = RunView("damaged", view.status, False, damage)
     status = view.status or Status("damaged")
     created = _created(run, config)
     return RunSummary(
@@ -102,7 +105,7 @@ def summarise(run: RunFolder) -> RunSummary:
         tokens_per_second=status.tokens_per_second if view.alive else 0.0,
         eta=status.eta if view.alive else None,
         created=created,
-        updated=max(created, status.time),
+        updated=max(created, _moment(status.time) or 0.0),
         size_bytes=0 if run.path.is_symlink() else _size(run.path),
     )
 
@@ -123,19 +126,25 @@ def _created(run: RunFolder, config: Mapping[str, Any]) -> float:
             return value.timestamp()
     except (ValueError, OverflowError):
         value = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+    if (moment := _moment(value)) is not None:
+        return moment
     try:
         return os.lstat(run.config_path if run.config_path.exists() else run.path).st_mtime
     except OSError:
         return 0.0
 
 
+def _moment(value: object) -> float | None:
+    """Return a unix time that a calendar has a day for, None for any other value."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 253_402_300_800 else None  # up to the year 9999
+
+
 def _parameters(run: RunFolder) -> int | None:
     """From the `start` event, which is the first line of the log."""
     try:
-        fd = os.open(run.events_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
+        with open(open_plain(run.events_path), "rb") as file:
             lines = file.read(8192).split(b"\n")[:-1]
     except OSError:
         return None
@@ -147,14 +156,15 @@ def _parameters(run: RunFolder) -> int | None:
 
 def _size(path: Path) -> int:
     """Bytes of all files below `path`; links count as themselves and are not followed."""
-    total = 0
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    total += _size(Path(entry.path))
-                else:
-                    total += entry.stat(follow_symlinks=False).st_size
-    except OSError:  # it changes while we look
-        pass
+    total, folders = 0, [os.fspath(path)]
+    while folders:  # no recursion: folders may be nested deeper than it goes
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:  # it changes while we look
+            continue
     return total

@@ -1,9 +1,10 @@
 """Which process wrote something, and whether that very process still lives."""
 
 import ctypes
+import errno
 import os
+import resource
 import signal
-import socket
 import sys
 from functools import cache
 from pathlib import Path
@@ -63,7 +64,7 @@ def start_ticks(pid: int) -> int | None:
 
 def identify(pid: int) -> Identity:
     """Return the identity of a process of this machine."""
-    return Identity(pid, start_ticks(pid) or 0, boot_id(), socket.gethostname(), pid_namespace())
+    return Identity(pid, start_ticks(pid) or 0, boot_id(), os.uname().nodename, pid_namespace())
 
 
 def is_here(who: Identity) -> bool:
@@ -108,9 +109,31 @@ def send_signal(who: Identity, number: signal.Signals) -> bool:
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> bool:
-    """Ask Linux for a SIGTERM when the parent of this process dies; False when it is dead already."""
-    parent = os.getppid()
+def die_with_parent(parent: int | None = None) -> bool:
+    """Ask Linux for a SIGTERM when the parent of this process dies; False when it is dead already.
+
+    Args:
+        parent: who started this process, where that is known: it may have died before this was called.
+    """
+    parent = parent or os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     return os.getppid() == parent
+
+
+def limit_reached(error: OSError) -> str:
+    """Name the limit that `error` says was reached, and its height; empty where it is about something else."""
+    if error.errno == errno.EMFILE:
+        return f"this process may open no more than {_limit(resource.RLIMIT_NOFILE)} files (ulimit -n)"
+    if error.errno == errno.ENFILE:
+        return "the whole system may open no more files (sysctl fs.file-max)"
+    if error.errno == errno.EAGAIN:
+        return f"this user may have no more than {_limit(resource.RLIMIT_NPROC)} processes and threads (ulimit -u)"
+    if error.errno == errno.ENOMEM:
+        return "there is no memory left for another process"
+    return ""
+
+
+def _limit(which: int) -> str:
+    soft = resource.getrlimit(which)[0]
+    return "its share of" if soft == resource.RLIM_INFINITY else str(soft)

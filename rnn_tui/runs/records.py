@@ -38,11 +38,22 @@ def read_small(path: Path, limit: int) -> bytes:
     raise AssertionError("unreachable")
 
 
+def open_plain(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file and return its descriptor. A link is not followed; a FIFO or device does not block.
+
+    Raises:
+        OSError: as `read_small`.
+    """
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return fd
+
+
 def _read(path: Path, limit: int) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = open_plain(path)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
         data = b""
         while part := os.read(fd, limit + 1 - len(data)):
             data += part
@@ -80,10 +91,11 @@ def write_record(path: Path, record: msgspec.Struct, *, durable: bool) -> None:
     Raises:
         DiskError: when it cannot be written; the earlier file is whole.
     """
-    # one fixed temporary name: each file has one writer, and what a killed one leaves the next overwrites
+    # one fixed temporary name: each file has one writer, and what a killed one leaves the next removes
     temporary = path.with_name(f".tmp-{path.name}")
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        temporary.unlink(missing_ok=True)  # rather than written to: it may be a link, or a FIFO that blocks
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             write_all(fd, msgspec.json.encode(plain(msgspec.to_builtins(record))))
             if durable:

@@ -12,18 +12,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
+from rnn_tui.errors import DiskError
+from rnn_tui.runs.events import last_event, number
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.lock import held, read_owner
 from rnn_tui.runs.process import Identity, identify, is_alive, is_here
-from rnn_tui.runs.records import read_record, write_record
+from rnn_tui.runs.records import open_plain, read_record, write_record
+from rnn_tui.runs.surroundings import network_kind
 
 ENDED = frozenset({"finished", "stopped", "failed", "diverged"})
 """States after which the worker writes nothing more. The others are starting, running, paused and stopping."""
 
 STALL_SECONDS = 60.0
 _GRACE = 30.0
-"""Seconds for which a worker launched on another machine may be out of sight before it holds its lock."""
+"""Seconds for which a worker on another machine may be out of sight: before it holds its lock, or where its lock is
+not seen from here. By its clock and ours, which may differ a little."""
 
 
 class Status(msgspec.Struct):
@@ -71,8 +76,8 @@ class RunView:
     """A run as a user should see it.
 
     `state` is the worker's own word while it lives, else one of "created" (never started), "starting",
-    "stalled", "crashed", "damaged", or how it ended. `alive` says that its lock is held. `message` may hold
-    text from outside.
+    "stalled", "crashed", "damaged", or how it ended. `alive` says that its lock is held, or that it was heard of just
+    now from a machine whose locks are not seen here. `message` may hold text from outside.
     """
 
     state: str
@@ -113,6 +118,8 @@ def read_status(run: RunFolder) -> Status | None:
     for key in _NUMBERS:
         if values.get(key) in ("nan", "inf", "-inf"):
             values[key] = float(values[key])
+    if any(isinstance(value, int) and abs(value) >> 63 for value in values.values()):
+        return None  # JSON has numbers that no float can hold
     try:
         return msgspec.convert(values, Status)
     except msgspec.ValidationError:
@@ -123,21 +130,20 @@ _NUMBERS = tuple(field.name for field in msgspec.structs.fields(Status) if field
 
 
 def run_state(run: RunFolder) -> RunView:
-    """Return what is true of the run now. It keeps no memory, so it cannot see a stall: `Liveness` can.
-
-    Raises:
-        DiskError: when the lock may not be read.
-    """
-    while True:
-        # the lock before the status: a worker writes its last word before it lets go
-        alive = held(run)
-        status = read_status(run)
-        if alive:
-            return _living(run, status)
-        view = _dead(run, status)
-        # a worker that took the lock between the two looks is no crash
-        if view.state != "crashed" or not held(run):
-            return view
+    """Return what is true of the run now. It keeps no memory, so it cannot see a stall: `Liveness` can."""
+    try:
+        while True:
+            # the lock before the status: a worker writes its last word before it lets go
+            alive = held(run)
+            status = read_status(run)
+            if alive:
+                return _living(run, status)
+            view = _dead(run, status)
+            # a worker that took the lock between the two looks is no crash
+            if view.state != "crashed" or not held(run):
+                return view
+    except DiskError as error:  # the lock may not be read, so nobody can tell
+        return RunView("damaged", read_status(run), False, str(error))
 
 
 def _living(run: RunFolder, status: Status | None) -> RunView:
@@ -153,7 +159,7 @@ def _dead(run: RunFolder, status: Status | None) -> RunView:
     launch = read_record(run.launch_path, Launch)
     if launch and not (status and _same(status, launch.identity)):
         # the worker that was launched last has not spoken; the status, if any, is that of an earlier attempt
-        elsewhere = not is_here(launch.identity) and 0 <= time.time() - launch.time < _GRACE
+        elsewhere = not is_here(launch.identity) and abs(time.time() - launch.time) < _GRACE
         if is_alive(launch.identity) or elsewhere:
             return RunView("starting", status, False, "the worker is loading")
         if status is None or status.time < launch.time:
@@ -172,8 +178,44 @@ def _dead(run: RunFolder, status: Status | None) -> RunView:
         return RunView("created", None, False, "never started")
     if status.state in ENDED:
         return RunView(status.state, status, False, status.message)
+    if _out_of_sight(run, status):
+        return RunView(
+            status.state, status, True, status.message or f"on {status.host}; its lock is not seen here"
+        )
+    if (last_word := _last_word(run, status)) is not None:
+        return RunView(last_word.state, last_word, False, last_word.message)
     how = _ending(launch if launch and _same(status, launch.identity) else None)
     return RunView("crashed", status, False, f"the worker {how} at step {status.step}; {_way_back(run)}")
+
+
+def state_after(reason: str) -> str:
+    """Return the state of a run whose last event gives `reason`."""
+    states = {"early-stop": "finished", "preempted": "stopped"}
+    return states.get(reason, reason)
+
+
+def _last_word(run: RunFolder, status: Status) -> Status | None:
+    """Return the status that a worker did not come to write, where it was killed after its last event."""
+    end = last_event(run.events_path)
+    if end is None or end.kind != "end" or end.attempt != status.attempt:
+        return None
+    data, ended = end.data, structs.replace(status, state=state_after(str(end.data.get("reason"))))
+    ended.step, ended.message = end.step, str(data.get("message", ""))
+    ended.epoch, ended.elapsed = number(data.get("epochs")), number(data.get("elapsed"))
+    ended.train_loss, ended.validation_loss, ended.best_loss = (
+        None if data.get(name) is None else number(data[name])
+        for name in ("train_loss", "validation_loss", "best_loss")
+    )
+    best = data.get("best_step")
+    ended.best_step = best if isinstance(best, int) else None
+    return ended if ended.state in ENDED else None
+
+
+def _out_of_sight(run: RunFolder, status: Status) -> bool:
+    """Whether the worker may live on another machine that shares these files but not their locks."""
+    who = Identity(status.pid, status.start_ticks, status.boot_id, status.host)
+    fresh = abs(time.time() - status.time) < _GRACE
+    return fresh and not is_here(who) and bool(network_kind(run.path))
 
 
 def _same(status: Status, who: Identity) -> bool:
@@ -205,7 +247,7 @@ def _way_back(run: RunFolder) -> str:
 def last_log_line(run: RunFolder) -> str:
     """Return the last line of worker.log that says anything, cut to 200 characters; text from outside."""
     try:
-        with open(run.log_path, "rb") as file:
+        with open(open_plain(run.log_path), "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:

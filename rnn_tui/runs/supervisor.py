@@ -4,6 +4,7 @@ A worker leads a session of its own and touches no terminal, so it outlives the 
 line that started it. Its own lock, not its parent, says that it lives.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,15 +15,16 @@ from collections.abc import Iterator
 
 from rnn_tui.errors import BusyError, DiskError, InputError, RnnTuiError, UsageError
 from rnn_tui.files import disk_error
-from rnn_tui.runs.events import Event, EventReader
+from rnn_tui.runs.events import Event, EventReader, last_event
+from rnn_tui.runs.folder import check_writable
 from rnn_tui.runs.layout import RunFolder
-from rnn_tui.runs.lock import held, read_owner
-from rnn_tui.runs.process import Identity, identify, is_alive, is_here, send_signal
-from rnn_tui.runs.records import read_record, write_record
+from rnn_tui.runs.lock import held, holder, read_owner
+from rnn_tui.runs.process import Identity, identify, is_alive, is_here, limit_reached, send_signal
+from rnn_tui.runs.records import open_plain, read_record, write_record
 from rnn_tui.runs.status import ENDED, Launch, RunView, run_state
 
 FOREGROUND = "RNN_TUI_FOREGROUND"
-"""Set to 1 in the environment of a worker that must end with its parent; the worker asks the kernel for that."""
+"""The pid of the starter, in the environment of a worker that must end with it; the worker asks the kernel for that."""
 
 SPIN = {"GOMP_SPINCOUNT": "10000"}
 """How long a thread of the OpenMP runtime turns at a barrier before it sleeps; its own default is 30 times as long.
@@ -36,13 +38,36 @@ _LAST_WORD = 5.0
 """Seconds that a worker may take to go, lock and all, after it said that it ends."""
 
 
-def worker_command(run: RunFolder) -> list[str]:
-    """Return the command line of a run's worker."""
-    return [sys.executable, "-m", "rnn_tui.training.worker", str(run.path)]
+def worker_command(run: RunFolder, *, accept_data: bool = False) -> list[str]:
+    """Return the command line of a run's worker.
+
+    `-P`: Python would look for modules in the current folder first, which may be a stranger's run.
+    """
+    command = [sys.executable, "-P", "-m", "rnn_tui.training.worker", str(run.path)]
+    return [*command, "--accept-data"] if accept_data else command
+
+
+def check_unfinished(run: RunFolder) -> None:
+    """Make sure that a run has something left to do: it is not complete, or has been given another budget since.
+
+    Raises:
+        UsageError: when there is nothing left.
+        InputError: when config.toml cannot be read.
+    """
+    last = last_event(run.events_path)
+    if last is None or last.kind != "end" or last.data.get("reason") not in ("finished", "early-stop"):
+        return
+    spent, now = last.data.get("budget"), run.read_config().get("budget", {})
+    if isinstance(spent, dict) and any(now.get(key, value) != value for key, value in spent.items()):
+        return
+    raise UsageError(
+        f"run {run.name} is complete already; rnn-tui resume {run.name} --steps N (or --epochs, --minutes) gives it "
+        "more to do"
+    )
 
 
 def start_worker(
-    run: RunFolder, *, resume: bool = False, foreground: bool = False
+    run: RunFolder, *, resume: bool = False, foreground: bool = False, accept_data: bool = False
 ) -> "subprocess.Popen[bytes]":
     """Start the worker of a run and return at once; `wait_until_running` waits for it.
 
@@ -52,13 +77,14 @@ def start_worker(
         resume: The run has been started before. The worker finds its newest checkpoint by itself.
         foreground: Stay in this session, so that the worker gets the terminal's signals, and end with this
             process.
+        accept_data: Go on even if the corpus is not what the run began with.
 
     Raises:
         BusyError: when a worker is alive or being started, or the run was started before and `resume` is not
             set.
-        InputError: when the run folder is damaged.
+        InputError: when the run folder is damaged, or a symbolic link stands in the place of a part of it.
         UsageError: when the run is complete.
-        DiskError: when worker.log cannot be written.
+        DiskError: when the folder or worker.log cannot be written.
     """
     view = run_state(run)
     deadline = time.monotonic() + _LAST_WORD
@@ -66,29 +92,28 @@ def start_worker(
         time.sleep(0.02)
         view = run_state(run)
     if view.alive or view.state == "starting":
-        raise BusyError(f"run {run.name} is {view.state} already")
+        raise BusyError(f"run {run.name} is {view.state} already{holder(run)}")
     if view.state == "damaged":
         raise InputError(f"run {run.name} cannot be started: {view.message}")
     if view.state == "finished":
-        raise UsageError(f"run {run.name} is complete; start a new run to train longer")
+        check_unfinished(run)
     if view.state != "created" and not resume:
         raise BusyError(f"run {run.name} was started before; resume it instead")
+    check_writable(run)
     environment = {key: value for key, value in os.environ.items() if key != FOREGROUND} | {
         "PYTHONUNBUFFERED": "1"
     }
     if "OMP_WAIT_POLICY" not in environment:
         environment = SPIN | environment
     if foreground:
-        environment[FOREGROUND] = "1"
+        environment[FOREGROUND] = str(os.getpid())
     try:
-        log = os.open(
-            run.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        log = open_plain(run.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     except OSError as error:
         raise disk_error(error, f"could not open worker.log of run {run.name}; it was not started") from error
     try:
         child = subprocess.Popen(
-            worker_command(run),
+            worker_command(run, accept_data=accept_data),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -96,12 +121,17 @@ def start_worker(
             start_new_session=not foreground,
         )
     except OSError as error:
-        raise RnnTuiError(f"could not start the worker of run {run.name}: {error.strerror}") from error
+        why = limit_reached(error) or error.strerror
+        raise RnnTuiError(f"could not start the worker of run {run.name}: {why}") from error
     finally:
         os.close(log)
     launch = Launch(identify(child.pid), time.time())
     _write_launch(run, launch)
-    threading.Thread(target=_reap, args=(run, child, launch), name=f"reap-{run.name}", daemon=True).start()
+    # without a thread to spare it stays a zombie until this process ends, which nobody takes for alive
+    with contextlib.suppress(RuntimeError):
+        threading.Thread(
+            target=_reap, args=(run, child, launch), name=f"reap-{run.name}", daemon=True
+        ).start()
     return child
 
 

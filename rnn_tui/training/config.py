@@ -4,7 +4,9 @@ Free of torch, so that the command line and the app can build, check and show on
 flag > environment > config file > recipe > default and remembers which one won.
 """
 
-import tomllib
+import math
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, Literal, get_type_hints
@@ -17,6 +19,7 @@ from rnn_tui.errors import InputError, UsageError, nearest
 from rnn_tui.model.config import ModelConfig
 from rnn_tui.plugin.options import option_infos
 from rnn_tui.tasks.config import DataConfig, TaskConfig
+from rnn_tui.toml import parse_toml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +126,41 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DivergenceConfig:
+    """What is done when the loss is not finite, or explodes."""
+
+    policy: Annotated[
+        Literal["stop", "rollback", "ignore"],
+        Meta(
+            description="When updates in a row were left out because the loss or its gradient is not finite: stop the "
+            "run, go back to the last good checkpoint with a lower rate, or go on."
+        ),
+    ] = "rollback"
+    skips: Annotated[
+        int, Meta(ge=1, le=1000, description="Updates in a row that are left out before the policy acts.")
+    ] = 3
+    rollbacks: Annotated[
+        int, Meta(ge=0, le=100, description="How often a run may go back; after that it stops.")
+    ] = 2
+    factor: Annotated[
+        float, Meta(gt=0, lt=1, description="What going back multiplies the learning rate with.")
+    ] = 0.5
+    explosion: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="A training loss so many times the lowest one, over explosion_steps, counts as exploding; "
+            "0: never.",
+        ),
+    ] = 3.0
+    explosion_steps: Annotated[int, Meta(ge=1, description="Steps for which it must stay so high.")] = 200
+    on_explosion: Annotated[
+        Literal["tell", "rollback", "stop"],
+        Meta(description="What is done about an exploding loss beside saying so."),
+    ] = "tell"
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
     """Where and how it is computed."""
 
@@ -148,6 +186,14 @@ class RuntimeConfig:
             "of these is right and fastest (auto)."
         ),
     ] = "auto"
+    grace: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds that a run may take to write its checkpoint when a signal asks it to end; after them "
+            "it ends without. 0: no limit.",
+        ),
+    ] = 25.0
     exact: Annotated[bool, Meta(description="Refuse whatever would make two runs differ by a bit.")] = False
     seed: Annotated[
         int, Meta(ge=0, lt=2**62, description="Seed of weights, data order, dropout and samples.")
@@ -167,8 +213,12 @@ class RunConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    divergence: DivergenceConfig = field(default_factory=DivergenceConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
+
+BUDGETS = ("steps", "epochs", "minutes")
+"""Settings of [budget] of which one or more say how long a run trains."""
 
 Layer = tuple[str, Mapping[str, Any]]
 """A name for messages (`"--lr"`, `"RNN_TUI_OPTIM_LR"`, a file's path) and nested settings: section → key → value."""
@@ -201,17 +251,20 @@ def resolve(layers: Sequence[Layer]) -> Resolved:
     for origin, settings in layers:
         for section, values in settings.items():
             if section not in known:
-                raise UsageError(f"{origin}: there is no section [{section}]{nearest(section, known)}")
+                raise UsageError(f"{origin}: there is no section [{section[:80]}]{nearest(section, known)}")
             if not isinstance(values, Mapping):
                 raise UsageError(f"{origin}: [{section}] must be a table of settings")
             keys = [f.name for f in fields(known[section])]
             for key, value in values.items():
                 if key not in keys:
-                    raise UsageError(f"{origin}: there is no setting {section}.{key}{nearest(key, keys)}")
+                    unknown = f"there is no setting {section}.{key[:80]}{nearest(key, keys)}"
+                    raise UsageError(f"{origin}: {unknown}")
                 one: dict[str, Any] = {key: value}
                 try:
                     msgspec.convert(one, known[section])
-                except msgspec.ValidationError:
+                    if (section, key) != ("corpus", "source"):  # a file may have any name
+                        _check_plain(value)
+                except ValueError:  # msgspec.ValidationError is one too
                     wanted = _wanted(known[section], key, value)
                     raise UsageError(f"{origin}: {section}.{key} must be {wanted}") from None
                 merged[section][key] = value
@@ -219,15 +272,33 @@ def resolve(layers: Sequence[Layer]) -> Resolved:
     return Resolved(check(msgspec.convert(merged, RunConfig)), origins)
 
 
+def _check_plain(value: Any) -> None:
+    """Raise ValueError for what TOML lets pass and nothing else does, numbers that are not finite, and the reverse,
+    texts that are not UTF-8.
+    """
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError
+        case str():
+            value.encode()
+        case Mapping():
+            _check_plain(list(value.values()))
+        case list() | tuple():
+            for part in value:
+                _check_plain(part)
+
+
 def _wanted(section: type, key: str, value: Any) -> str:
     """Say what the setting `key` takes, and that `value` is not it."""
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else shown[:80] + "…"
     info = next((info for info in option_infos(section) if info.name == key), None)
     if info is None:  # the options of a plugin
-        return f"a table, not {value!r}"
+        return f"a table, not {shown}"
     words = value if isinstance(value, list | tuple) else [value]
     wrong = next((word for word in words if word not in info.choices), None)
     near = nearest(wrong, info.choices) if isinstance(wrong, str) else ""
-    return f"{info.expected()}, not {value!r}{near}"
+    return f"{info.expected()}, not {shown}{near}"
 
 
 def check(config: RunConfig) -> RunConfig:
@@ -302,12 +373,19 @@ def read_toml(path: str) -> dict[str, Any]:
         InputError: when it cannot be read or is no TOML.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InputError(f"{path}: not a regular file; give a file of settings")
             raw = file.read(256 * 1024 + 1)
         if len(raw) > 256 * 1024:
             raise InputError(f"{path}: larger than 256 KiB, which no settings file is")
-        return tomllib.loads(raw.decode())
+        return parse_toml(raw)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a named pipe without a writer would wait for one."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

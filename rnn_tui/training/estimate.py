@@ -16,10 +16,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+import psutil
 
 from rnn_tui import errors
-from rnn_tui.errors import PluginError, RnnTuiError
+from rnn_tui.corpus.series import PreparedSeries
+from rnn_tui.errors import OutOfMemoryError, PluginError, RnnTuiError
+from rnn_tui.model.config import plain_rnn_weights
 from rnn_tui.training.config import RunConfig, to_dict
+from rnn_tui.training.data import Prepared
 from rnn_tui.training.progress import planned_steps
 
 LIMIT = 5.0
@@ -93,6 +97,35 @@ class Estimate:
     device: str
     engine: str
     note: str
+
+
+def check_memory(config: RunConfig, prepared: Prepared) -> None:
+    """Refuse a model that cannot fit into memory, before any of it is taken; it takes no time.
+
+    Counted are weights, gradients and the optimiser's copies as if each layer were a plain RNN, so the true need is
+    larger; only the weights where a device has memory of its own.
+
+    Raises:
+        OutOfMemoryError: with the least that it takes.
+    """
+    vocab_size = 0 if isinstance(prepared, PreparedSeries) else prepared.tokenizer.vocab_size
+    columns = len(prepared.scaling.columns) if isinstance(prepared, PreparedSeries) else 0
+    optim, copies = config.optim, 1
+    if config.runtime.device == "cpu" or (config.runtime.device == "auto" and not _has_accelerator()):
+        copies = 2 + {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}[optim.optimizer]
+        copies += optim.amsgrad + (optim.momentum > 0)
+    needed = 4 * copies * plain_rnn_weights(config.model, vocab_size=vocab_size, columns=columns)
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise OutOfMemoryError(
+            f"training this model takes more than {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
+            "use a smaller hidden_size or fewer layers"
+        )
+
+
+def _has_accelerator() -> bool:
+    """Whether the system shows a device that torch may find; to ask torch takes two seconds."""
+    return sys.platform == "darwin" or any(map(os.path.exists, ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")))
 
 
 def estimate(

@@ -4,17 +4,19 @@ Everything that can be wrong is found before anything is written: settings, plug
 one batch fits. Preparing the corpus here also fills the cache that the worker then reads.
 """
 
+import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rnn_tui import __version__
 from rnn_tui.corpus.snapshot import Progress
 from rnn_tui.corpus.sources import check_source
-from rnn_tui.errors import BusyError, RnnTuiError, UsageError
+from rnn_tui.errors import BusyError, InputError, RnnTuiError, UsageError
 from rnn_tui.plugin.describe import check_options
 from rnn_tui.plugin.registry import plugin_record
 from rnn_tui.runs.folder import RunFolder, check_name, create_run, is_run, remove_run
@@ -22,6 +24,8 @@ from rnn_tui.runs.status import run_state
 from rnn_tui.runs.supervisor import start_worker
 from rnn_tui.training.config import Layer, Resolved, RunConfig, resolve, to_dict
 from rnn_tui.training.data import prepare_data
+from rnn_tui.training.estimate import check_memory
+from rnn_tui.training.warm_start import check_warm_start, keep, note_of
 
 
 def prepare_run_config(layers: Sequence[Layer]) -> Resolved:
@@ -62,7 +66,7 @@ def check_device(name: str) -> None:
     if name in ("auto", "cpu"):
         return
     asked = subprocess.run(
-        [sys.executable, "-m", "rnn_tui.model.device", name],
+        [sys.executable, "-P", "-m", "rnn_tui.model.device", name],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -72,16 +76,36 @@ def check_device(name: str) -> None:
 
 
 def lasting_source(source: str) -> str:
-    """Return a path that still leads to the file when the run is resumed from another folder."""
-    return str(Path(source).absolute()) if source != "-" and Path(source).exists() else source
+    """Return a path that still leads to the file when the run is resumed from another folder.
+
+    Raises:
+        InputError: for one that is not UTF-8: config.toml cannot hold it.
+    """
+    lasting = str(Path(source).absolute()) if source != "-" and Path(source).exists() else source
+    try:
+        lasting.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{lasting}: the path is not UTF-8, so that a run cannot note it; rename it, or pass the text as standard "
+            "input, with '-'"
+        ) from None
+    return lasting
 
 
 def create(
-    runs_dir: Path, name: str | None, config: RunConfig, *, progress: Progress | None = None
+    runs_dir: Path,
+    name: str | None,
+    config: RunConfig,
+    *,
+    progress: Progress | None = None,
+    warm_start: Path | None = None,
 ) -> RunFolder:
     """Create the folder of a run, ready for `runs.supervisor.start_worker`.
 
     A run of the same name that failed before its first step is replaced: nothing is lost with it.
+
+    Args:
+        warm_start: a model file with whose weights the run begins.
 
     Raises:
         RnnTuiError: as `prepare_data` and `create_run`; nothing is left behind.
@@ -89,21 +113,28 @@ def create(
     if name is not None:
         check_name(name)
         _clear_unstarted(runs_dir, name)
+    model = None if warm_start is None else check_warm_start(warm_start, config)
     if config.corpus.source != "-":
-        prepare_data(config, progress=progress)
-    about = {
+        check_memory(config, prepare_data(config, progress=progress, made_by=model))
+    about: dict[str, Any] = {
+        "id": secrets.token_hex(8),
         "created": time.time(),
         "rnn_tui": __version__,
         "architecture": plugin_record("architecture", config.model.arch),
         "tokenizer": plugin_record("tokenizer", config.tokenizer.name),
     }
+    if model is not None:
+        about["warm_start"] = note_of(model)
     run = create_run(runs_dir, name, to_dict(config) | {"about": about})
-    if config.corpus.source == "-":
-        try:
-            prepare_data(config, progress=progress, keep_in=run.path)
-        except BaseException:
-            remove_run(run)
-            raise
+    try:
+        if warm_start is not None:
+            keep(warm_start, run)
+        if config.corpus.source == "-":
+            prepared = prepare_data(config, progress=progress, keep_in=run.path, made_by=model)
+            check_memory(config, prepared)
+    except BaseException:
+        remove_run(run)
+        raise
     return run
 
 

@@ -14,13 +14,17 @@ generators of its own."""
 
 
 class Observer:
-    """Measures one trainer and journals what it finds."""
+    """Measures one trainer and journals what it finds.
+
+    Attributes:
+        looked_at: the step at which it last showed what the model does.
+    """
 
     def __init__(self, trainer: "Trainer", look: Look) -> None:
         self.trainer = trainer
         self.look = look
         self.tokens_per_second = 0.0
-        self._looked_at = -1
+        self.looked_at = -1
         self.restart_clock()
 
     def restart_clock(self) -> None:
@@ -56,14 +60,14 @@ class Observer:
         progress = self.trainer.progress
         if progress.validated_at != progress.step:
             self.validate()
-        if self._looked_at != progress.step:
+        if self.looked_at != progress.step:
             self.show()
         self.log()
 
     def log(self) -> None:
         """Write a point of the curve: the mean over the updates since the last one."""
-        progress = self.trainer.progress
-        if not progress.summed:
+        trainer, progress = self.trainer, self.trainer.progress
+        if not progress.summed or progress.skipped:  # an update that was left out has a point of its own
             return
         now = time.monotonic()
         then, tokens = self._logged
@@ -77,6 +81,7 @@ class Observer:
             grad_norm=progress.norm_sum / progress.summed,
             clipped=progress.clipped / progress.summed,
         )
+        trainer.divergence.point(progress.train_loss, progress.summed)
         progress.loss_sum = progress.norm_sum = 0.0
         progress.clipped = progress.summed = progress.predicted = 0
 
@@ -131,7 +136,7 @@ class Observer:
     def show(self) -> None:
         """Write what the model does now."""
         begin = time.monotonic()
-        self._looked_at = self.trainer.progress.step
+        self.looked_at = self.trainer.progress.step
         for kind, data in self.look(self.trainer):
             self.trainer.journal.event(kind, self.trainer.progress.step, **data)
         self.off_the_clock(begin)

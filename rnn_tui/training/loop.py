@@ -12,11 +12,12 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from rnn_tui.errors import DiskError
+from rnn_tui.errors import DiskError, DivergedError
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
 from rnn_tui.tasks.task import Task
 from rnn_tui.training.config import RunConfig
+from rnn_tui.training.divergence import Divergence, GoBack
 from rnn_tui.training.looking import Look, Observer
 from rnn_tui.training.obeying import Orders, Requests
 from rnn_tui.training.pace import Pace
@@ -26,17 +27,16 @@ from rnn_tui.training.schedule import factor
 from rnn_tui.training.switching import Switching
 from rnn_tui.training.update import PlainUpdate, Update
 
-SKIPS_BEFORE_DIVERGED = 3
-DISK_FAILURES_BEFORE_PAUSE = 3
+FAULTS_BEFORE_PAUSE = 3
 COMPLETE = ("finished", "early-stop")
 
 
 class Journal(Protocol):
     """Where the loop reports: events, and the status file."""
 
-    def event(self, kind: str, step: int, *, durable: bool = False, **data: Any) -> None: ...
+    def event(self, kind: str, step: int, *, durable: bool = False, **data: Any) -> bool: ...
 
-    def status(self, state: str, trainer: "Trainer", *, force: bool = False) -> None: ...
+    def status(self, state: str, trainer: "Trainer", *, force: bool = False, message: str = "") -> None: ...
 
 
 class Trainer:
@@ -57,6 +57,7 @@ class Trainer:
         replay: Replay,
         saving: Saving,
         look: Look,
+        go_back: GoBack,
     ) -> None:
         self.config = config
         self.model = model
@@ -75,9 +76,10 @@ class Trainer:
         self.plain = PlainUpdate(config, model, optimizer, task)
         self.update: Update = self.plain
         self.observer = Observer(self, look)
+        self.divergence = Divergence(self, go_back)
         self.orders = Orders(self, requests, signalled, replay.changes)
         self.switching = Switching(self, replay.until)
-        self._disk_failures = 0
+        self._faults, self._told, self._note = 0, "", ""
         self._clock = self._saved_at = time.monotonic()
 
     # -- what the budget says -----------------------------------------------------------------------------------
@@ -118,26 +120,53 @@ class Trainer:
         self.restart_clock()
         ending = None
         while ending is None:
-            self.collect()
-            ending = self.orders.obey() or self._complete()
-            if ending is None:
-                self.switching.consider()
-                ending = self._update()
-                self._tick()
-            if ending is None:
-                ending = self._between()
-        self.settle()
-        ending = self._diverged() or ending
+            ending = self._go_on()
+            if ending is not None:
+                self.settle()
+                ending = self.divergence.ending() or ending
+                if ending.reason == "diverged" and self._went_back():
+                    ending = None
         if ending.reason in COMPLETE:
             self.observer.finish()
         if ending.reason != "diverged":
-            fault = self.save("end" if ending.reason in COMPLETE else "stop")
+            fault = self._save_last("end" if ending.reason in COMPLETE else "stop")
             if fault is not None:  # not what it was to be: it can be resumed from an earlier checkpoint
                 return Ending("failed", str(fault), fault.exit_code)
         return ending
 
-    def _complete(self) -> Ending | None:
-        return self._diverged() or (Ending("finished", "the budget is used", 0) if self.used >= 1 else None)
+    def _go_on(self) -> Ending | None:
+        """Take one update, with what is due before and after it; return how the run ends when it does."""
+        try:
+            self.collect()
+            ending = self.orders.obey() or self.divergence.ending()
+            if ending is None and self.used >= 1:
+                ending = Ending("finished", "the budget is used", 0)
+            if ending is None:
+                self.switching.consider()
+                ending = self._update()
+                self._tick()
+            return ending or self._between()
+        except DivergedError as error:  # a sample from outputs that are no numbers
+            return self.divergence.no_numbers(error)
+
+    def _went_back(self) -> bool:
+        """Go on from an earlier checkpoint after a divergence, if that is the policy; return whether it was done."""
+        if not self.divergence.go_back():
+            return False
+        self.save("rollback")
+        self.restart_clock()
+        return True
+
+    def _save_last(self, reason: str) -> DiskError | None:
+        """Save before the run ends; wait until that succeeds, unless somebody waits for the end."""
+        fault = self.save(reason)
+        return fault if fault is None or reason == "stop" else self.orders.wait_for_disk(fault, reason)
+
+    def put_back(self, progress: Progress) -> None:
+        """Go on from `progress`; whoever calls this puts weights, optimiser, carried state and generators back."""
+        self.update.outcomes()  # of updates that are undone
+        self.progress = progress
+        self.batches = self.task.epoch(progress.epoch)
 
     def restart_clock(self) -> None:
         """Leave what has passed since the last update out of the time of the run."""
@@ -168,14 +197,14 @@ class Trainer:
             self.state = None
         if self.update.full or progress.step % self.pace.log_every == 0:
             self.settle()
-        return self._diverged()
+        return self.divergence.ending()
 
     def settle(self) -> None:
         """Count what came of the updates since the last time."""
         progress = self.progress
         outcomes = self.update.outcomes()
         for step, outcome in enumerate(outcomes, progress.step + 1 - len(outcomes)):
-            if self._diverged():
+            if self.divergence.in_a_row:
                 return
             if outcome.finite:
                 progress.skipped = 0
@@ -185,25 +214,7 @@ class Trainer:
                 progress.clipped += outcome.clipped
                 progress.summed += 1
             else:
-                progress.skipped += 1
-                self.observer.point(step, loss=outcome.loss, grad_norm=outcome.norm, clipped=1.0)
-                self.journal.event(
-                    "warning",
-                    step,
-                    message=f"the loss or its gradient is not finite "
-                    f"(loss {outcome.loss}, gradient norm {outcome.norm}); this update was left out",
-                )
-
-    def _diverged(self) -> Ending | None:
-        progress = self.progress
-        if progress.skipped < SKIPS_BEFORE_DIVERGED:
-            return None
-        return Ending(
-            "diverged",
-            f"the loss was not finite for {progress.skipped} updates in a row, at step {progress.step}; the last "
-            "checkpoint is from before; try a lower lr or a smaller clip",
-            6,
-        )
+                self.divergence.left_out(step, outcome)
 
     def _between(self) -> Ending | None:
         """Look and save as far as that is due after this update."""
@@ -219,12 +230,12 @@ class Trainer:
             self.save(due)
         if patience and self.progress.stale >= patience:
             return Ending("early-stop", f"no improvement in {patience} validations", 0)
-        return None
+        return self.divergence.ending()
 
     def save(self, reason: str) -> DiskError | None:
         """Have a checkpoint written; where that is awaited, return what hindered it, else `collect` tells."""
         self.settle()  # what is counted stands in the checkpoint
-        if self._diverged():
+        if self.divergence.in_a_row:
             return None
         begin = self._saved_at = time.monotonic()
         self.collect(wait=True)  # the one before
@@ -242,7 +253,7 @@ class Trainer:
         if written is None:
             return None
         if written.fault is None:
-            self._disk_failures = 0
+            self._faults, self._told = 0, ""
             self.journal.event(
                 "checkpoint",
                 written.step,
@@ -251,15 +262,15 @@ class Trainer:
                 reason=written.reason,
                 seconds=written.seconds,
             )
+            if written.note and written.note != self._note:
+                self.journal.event("warning", written.step, message=written.note)
+            self._note = written.note
             return None
-        self._disk_failures += 1
-        message = str(written.fault)
-        self.journal.event("warning", self.progress.step, message=message, unsaved=written.reason)
-        if self._disk_failures >= DISK_FAILURES_BEFORE_PAUSE and self.orders.pause():
-            self.journal.event(
-                "warning",
-                self.progress.step,
-                message=f"pausing: {self._disk_failures} checkpoints in a row could not be written; make room on "
-                "the disk, then resume the run, or stop it",
-            )
+        self._faults += 1
+        # told once, however often it is tried again; but who asked for one waits for an answer
+        if str(written.fault) != self._told or written.reason == "request":
+            self._told = str(written.fault)
+            self.journal.event("warning", self.progress.step, message=self._told, unsaved=written.reason)
+        if self._faults >= FAULTS_BEFORE_PAUSE:
+            self.orders.unsaved = written.fault
         return written.fault

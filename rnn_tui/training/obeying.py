@@ -1,15 +1,19 @@
-"""What a run is asked while it trains: pause, resume, stop, checkpoint, set; and the signals."""
+"""What a run is asked while it trains: pause, resume, stop, checkpoint, set; the signals; and waiting for the disk."""
 
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rnn_tui.errors import DiskError
 from rnn_tui.runs.events import number
 from rnn_tui.training.progress import Change, Ending
 from rnn_tui.training.schedule import factor
 
 if TYPE_CHECKING:
     from rnn_tui.training.loop import Trainer
+
+RETRY_SECONDS = 5.0
+"""How often a run that waits for its disk tries to write again."""
 
 
 class Requests(Protocol):
@@ -23,7 +27,11 @@ class Requests(Protocol):
 
 
 class Orders:
-    """Applies what was asked to one trainer, between two updates."""
+    """Applies what was asked to one trainer, between two updates.
+
+    Attributes:
+        unsaved: why checkpoints cannot be written; the run then waits until they can, so that nothing is lost.
+    """
 
     def __init__(
         self,
@@ -41,9 +49,12 @@ class Orders:
         """
         self.trainer = trainer
         self.paused = False
+        self.unsaved: DiskError | None = None
+        self._next_try = 0.0
         self._requests = requests
         self._signalled = signalled
         self._replay = list(replay)
+        self._waiting: list[Any] = []
         self._stop: Ending | None = None
 
     def obey(self) -> Ending | None:
@@ -59,15 +70,9 @@ class Orders:
         self._take()
         if self.paused and not self._ending:
             trainer.save("pause")
-            trainer.journal.event("state", step, state="paused", durable=True)
-            while self.paused and not self._ending:
-                trainer.journal.status("paused", trainer)
-                time.sleep(0.05)
-                self._take()
-            trainer.restart_clock()
-            if not self._ending:
-                trainer.journal.event("state", step, state="running", durable=True)
-                trainer.journal.status("running", trainer, force=True)
+            self._stay(lambda: self.paused)
+        if self.unsaved is not None:
+            self.wait_for_disk(self.unsaved, "pause")
         if (signal := self._signalled()) is not None:
             self._stop = Ending("preempted", "asked by a signal", 128 + signal)
         if self._stop is not None:
@@ -79,19 +84,49 @@ class Orders:
     def _ending(self) -> bool:
         return self._stop is not None or self._signalled() is not None
 
-    def pause(self) -> bool:
-        """Pause before the next update, unless the run is about to stop; return whether it will."""
-        self.paused = self.paused or self._stop is None
-        return self._stop is None
+    def _stay(self, meanwhile: Callable[[], bool], message: str = "") -> None:
+        """Stay here as long as `meanwhile` says, unless the run is asked to end."""
+        trainer, step = self.trainer, self.trainer.progress.step
+        trainer.journal.event("state", step, state="paused", message=message, durable=True)
+        while not self._ending and meanwhile():
+            trainer.journal.status("paused", trainer, message=message)
+            time.sleep(0.05)
+            self._take()
+        trainer.restart_clock()
+        if not self._ending:
+            trainer.journal.event("state", step, state="running", durable=True)
+            trainer.journal.status("running", trainer, force=True)
+
+    def wait_for_disk(self, fault: DiskError, reason: str) -> DiskError | None:
+        """Wait until a checkpoint can be written, for `reason`, and write it; return what hindered it where the run is
+        asked to end before that."""
+        self.unsaved = fault
+        self._next_try = time.monotonic() + RETRY_SECONDS
+
+        def hindered() -> bool:
+            if time.monotonic() >= self._next_try:
+                self.unsaved = self.trainer.save(reason)
+                self._next_try = time.monotonic() + RETRY_SECONDS
+            return self.unsaved is not None
+
+        self._stay(hindered, f"waiting for the disk: {fault}")
+        left, self.unsaved = self.unsaved, None
+        return left
 
     def _take(self) -> None:
         journal, progress = self.trainer.journal, self.trainer.progress
-        for command in self._requests.poll():
+        asked, self._waiting = [*self._waiting, *self._requests.poll()], []
+        for command in asked:
             if command.id in progress.applied:
                 self._requests.done(command)
                 continue
+            if command.command == "set" and any(change.kind == "command" for change in self._replay):
+                self._waiting.append(
+                    command
+                )  # until those are set which an earlier attempt set later than now
+                continue
             # on disk before it takes effect: a crash neither loses nor doubles it
-            journal.event(
+            logged = journal.event(
                 "command",
                 progress.step,
                 durable=True,
@@ -105,14 +140,17 @@ class Orders:
                 case "pause":
                     self.paused = True
                 case "resume":
-                    self.paused = False
+                    self.paused, self._next_try = False, 0.0
                 case "stop":
                     self._stop = Ending("stopped", "stopped on request", 0)
                 case "checkpoint":
                     self.trainer.save("request")
                 case "set":
                     self.set_rate(float(command.args["lr"]))
-            self._requests.done(command)
+            if (
+                logged
+            ):  # else it stays in the inbox, where the next worker finds it if this one dies before it is
+                self._requests.done(command)
         for refused in self._requests.rejected:
             message = f"a request was refused: {refused.name}: {refused.reason}"
             journal.event("warning", progress.step, message=message)

@@ -25,18 +25,24 @@ class Progress:
     best_loss: float | None = None
     best_step: int | None = None
     stale: int = 0
-    skipped: int = 0
+    # divergence
+    skipped: int = 0  # updates in a row that were left out
+    first_loss: float | None = None  # of the points of the curve
+    lowest_loss: float | None = None
+    high: int = 0  # steps for which the loss has been far above the lowest
+    rollbacks: int = 0
+    went_back_to: int | None = None
     # since the last point of the curve
     loss_sum: float = 0.0  # nats
     predicted: int = 0  # tokens that these nats are the loss of
     norm_sum: float = 0.0
     clipped: int = 0
     summed: int = 0  # updates
-    applied: list[str] = field(default_factory=list)  # ids of the changes that took effect, the newest 100
+    applied: list[str] = field(default_factory=list)  # ids of the changes that took effect, the newest 1,000
 
     def took_effect(self, id: str) -> None:
         """Remember a change, so that it is not made twice."""
-        self.applied = [*self.applied[-99:], id]
+        self.applied = [*self.applied[-999:], id]
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,12 @@ class Replay:
         changes: each takes effect again at its step; sorted by it.
         until: the furthest step that is in the log. Up to it nothing else is switched, so that the weights are those
             that its curve was measured on.
+        looked: whether what the model does at the step of the checkpoint is in the log.
     """
 
     changes: tuple[Change, ...] = ()
     until: int = 0
+    looked: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ steps; it says that the files are on the disk.
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnn_tui.errors import DiskError
-from rnn_tui.files import disk_error, fsync_directory
+from rnn_tui.files import disk_error, fsync_directory, write_durable
 
 if TYPE_CHECKING:
     from rnn_tui.training.loop import Trainer
 
-AWAITED = frozenset({"start", "pause", "request", "stop", "end"})
+AWAITED = frozenset({"start", "pause", "request", "rollback", "stop", "end"})
 """Reasons for which training goes on only when the checkpoint is on the disk: somebody asked for it, or the process
-ends. The others are best, steps and time."""
+ends or went back. The others are best, steps and time."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Written:
         step: of the copy.
         name: of its folder; empty where there is a `fault`.
         seconds: from the beginning of the copy until it was on the disk.
+        note: what hindered the removal of old ones, in a sentence.
     """
 
     step: int
@@ -44,13 +44,15 @@ class Written:
     name: str
     seconds: float
     fault: DiskError | None = None
+    note: str = ""
 
 
 class Saving:
     """Copies the state of a run and has the copy written."""
 
-    def __init__(self, copy: "Callable[[Trainer], Callable[[], str]]") -> None:
-        """Save by `copy`, which copies the state of a trainer and returns what writes the copy and names its folder."""
+    def __init__(self, copy: "Callable[[Trainer], Callable[[], tuple[str, str]]]") -> None:
+        """Save by `copy`, which copies the state of a trainer and returns what writes the copy; that gives the name of
+        its folder and a note, as in `Written`."""
         self._copy = copy
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[Written] | None = None
@@ -67,11 +69,12 @@ class Saving:
         write = self._copy(trainer)
 
         def written() -> Written:
+            name, note, fault = "", "", None
             try:
-                name, fault = write(), None
+                name, note = write()
             except DiskError as error:
-                name, fault = "", error
-            return Written(step, reason, name, time.monotonic() - begin, fault)
+                fault = error
+            return Written(step, reason, name, time.monotonic() - begin, fault, note)
 
         self._writing = self._thread.submit(written)
 
@@ -90,14 +93,14 @@ def publish(model: Path, target: Path) -> None:
     """Put a checkpoint's model file in the place of `target`, whole; both are never written to again."""
     temporary = target.with_name(f".tmp-{target.name}")
     try:
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(model, temporary)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(model, temporary)
-            with temporary.open("rb") as copy:
-                os.fsync(copy.fileno())
-        os.rename(temporary, target)
+        if not (target.exists() and target.samefile(model)):  # else the rename would do nothing
+            temporary.unlink(missing_ok=True)
+            try:
+                os.link(model, temporary)
+            except OSError:  # a file system without hard links
+                with model.open("rb") as file:
+                    write_durable(temporary, iter(lambda: file.read(1 << 20), b""))
+            os.rename(temporary, target)
         fsync_directory(target.parent)
     except OSError as error:
         raise disk_error(error, f"could not publish {target.name}; the earlier one is whole") from error

@@ -1,34 +1,42 @@
 """From a run folder to a trainer that is ready for its next update."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeAlias
 
-import msgspec
 import torch
 
-from rnn_tui import __version__
-from rnn_tui.errors import InputError, UsageError
+from rnn_tui.errors import UsageError
+from rnn_tui.files import warn_of_room
+from rnn_tui.model.contract import check_architecture
 from rnn_tui.model.device import pick_device
-from rnn_tui.model.file import chunks, load_weights, weights
-from rnn_tui.model.header import FORMAT, ModelFile
-from rnn_tui.model.packing import Block
+from rnn_tui.model.file import load_weights
+from rnn_tui.model.header import read_header
 from rnn_tui.model.precision import precision_note, set_precision
 from rnn_tui.model.recurrent_model import build_model
+from rnn_tui.plugin.loading import plugin_notes
 from rnn_tui.plugin.options import parse_options
-from rnn_tui.plugin.registry import load_plugin, plugin_record
+from rnn_tui.plugin.registry import find_plugin, load_plugin, plugin_record
 from rnn_tui.runs.control import Inbox
-from rnn_tui.runs.events import EventReader
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.training import checkpoint as checkpoints
-from rnn_tui.training.config import RunConfig, to_dict
-from rnn_tui.training.data import Prepared, prepare_data
+from rnn_tui.training.config import RunConfig
+from rnn_tui.training.data import prepare_data
+from rnn_tui.training.environment import compare_environment, environment, exactness, surroundings
 from rnn_tui.training.journal import RunJournal
 from rnn_tui.training.loop import Trainer
 from rnn_tui.training.optim import build_optimizer
 from rnn_tui.training.pace import Pace, first_pace, take_engine
-from rnn_tui.training.progress import Change, Progress, Replay
-from rnn_tui.training.saving import Saving, publish
+from rnn_tui.training.progress import Progress, Replay
+from rnn_tui.training.resuming import (
+    Edited,
+    check_plugins,
+    check_source,
+    compare_corpus,
+    compare_settings,
+    journalled,
+)
+from rnn_tui.training.saving import Saving
 from rnn_tui.training.setup import (
     device_name,
     keep_memory,
@@ -36,33 +44,30 @@ from rnn_tui.training.setup import (
     seed_everything,
     warm_up_math,
 )
-from rnn_tui.training.snapshot import read_progress, restore, tensors_of, values_of
+from rnn_tui.training.snapshot import Saved, read_saved, size_of_checkpoint, take_back
+from rnn_tui.training.stored import identity
+from rnn_tui.training.storing import Session, copying, going_back
+from rnn_tui.training.warm_start import began_with, kept
 from rnn_tui.training.work import Work, work_of
 
-
-@dataclass(frozen=True)
-class Session:
-    """A run that is open in this process: what is written of it, and where.
-
-    Attributes:
-        prepared: the data.
-        work: what the task makes of it.
-    """
-
-    run: RunFolder
-    config: RunConfig
-    journal: RunJournal
-    prepared: Prepared
-    work: Work
+Make: TypeAlias = Callable[[Progress, Pace, Replay], Trainer]
+"""Makes the trainer of a session."""
 
 
 def open_session(
-    run: RunFolder, config: RunConfig, journal: RunJournal, signalled: Callable[[], int | None]
+    run: RunFolder,
+    config: RunConfig,
+    journal: RunJournal,
+    signalled: Callable[[], int | None],
+    accept_data: bool = False,
 ) -> tuple[Trainer, Work]:
     """Build or resume the run; the caller holds its lock.
 
+    Args:
+        accept_data: go on even if the corpus is not what the run began with.
+
     Raises:
-        RnnTuiError: when the corpus, a plugin, the device or every checkpoint is not what the run needs.
+        RnnTuiError: when the corpus, a plugin, the settings, the device or every checkpoint is not what the run needs.
     """
     keep_memory()
     warm_up_math()  # before plugins and seeds: see there
@@ -70,24 +75,38 @@ def open_session(
     set_precision(config.runtime.precision, device)
     if config.runtime.exact:
         refuse_inexact_kernels(device)
+    run_id = identity(run)
+    found = checkpoints.newest_valid(
+        run.checkpoints, lambda message: journal.event("warning", 0, message=message), run_id
+    )
+    saved = None if found is None else read_saved(found)
+    warm = kept(run) if saved is None else None
+    edited = None
+    if saved is not None:
+        check_plugins(run, saved.header)
+        edited = compare_settings(run, config, saved)
+        check_source(config)
     prepared = prepare_data(
         config,
         progress=lambda what, *_: journal.status("starting", None, message=f"{what} the corpus"),
         keep_in=run.path,
+        made_by=saved.header if saved else read_header(warm) if warm else None,
     )
     work = work_of(config, prepared)
-    session = Session(run, config, journal, prepared, work)
     architecture = load_plugin("architecture", config.model.arch)
     options = parse_options(
         getattr(architecture, "Options", None),
         config.model.options,
         owner=f"architecture {config.model.arch}",
     )
-    found = checkpoints.newest_valid(
-        run.checkpoints, lambda message: journal.event("warning", 0, message=message)
-    )
+    record = plugin_record("architecture", config.model.arch)
+    around = surroundings(architecture, record, work.codec["tokenizer"])
+    session = Session(run, run_id, config, journal, prepared, work, record, around)
     seed_everything(config.runtime.seed)
     model = build_model(architecture, options, config.model, **work.inputs).to(device).train()
+    if warm is not None:
+        load_weights(warm, model)
+    check_architecture(model, str(find_plugin("architecture", config.model.arch)))
     optimizer = build_optimizer(config.optim, model.parameters())
 
     def trainer_for(progress: Progress, pace: Pace, replay: Replay) -> Trainer:
@@ -104,94 +123,82 @@ def open_session(
             replay=replay,
             saving=Saving(copying(session)),
             look=lambda trainer: work.look(trainer.model, trainer.progress.step),
+            go_back=going_back(session),
         )
 
-    if found is None:
-        progress = Progress(base_lr=config.optim.lr)
-        trainer = trainer_for(progress, Pace(1, 1, 1), Replay())
-        journal.status("starting", None, force=True, message="timing a few steps")
-        trainer.pace = first_pace(trainer)
-        seed_everything(config.runtime.seed)  # timing took random numbers when there is dropout
-        _announce(session, "start", trainer)
-        for note in (*prepared.snapshot.notes, precision_note(config.runtime.precision, device)):
-            if note:
-                journal.event("note", 0, message=note)
-        # from here on a kill loses time, never the weights that the run began with
-        if (fault := trainer.save("start")) is not None:
-            raise fault
+    if saved is None or edited is None:
+        trainer = _begun(session, trainer_for)
     else:
-        tensors, values = found.load()
-        if values.get("corpus") != prepared.fingerprint:
-            raise InputError(
-                f"the corpus {config.corpus.source} is not what run {run.name} began with; put the text back, or "
-                "start a new run on this one"
-            )
-        load_weights(found.model_path, model)
-        progress, pace = read_progress(values)
-        replay = _journalled(run, progress)
-        trainer = trainer_for(progress, pace, replay)
-        take_engine(trainer, pace.engine)
-        if any(change.data.get("to") == "compiled" for change in replay.changes):
-            model.compile_ahead()  # now, and not when its step is reached
-        torch.set_num_threads(pace.threads)
-        trainer.pace = replace(pace, engine=trainer.update.engine()[0])
-        _compare(found.manifest.get("environment", {}), environment(trainer), config, journal, progress.step)
-        _announce(session, "resume", trainer, from_step=progress.step)
-        restore(trainer, tensors, values)
+        trainer = _resumed(session, saved, edited, trainer_for, accept_data=accept_data)
+    keep = config.checkpoint.keep + 2  # the best, and the one that is being written
+    room = warn_of_room(run.checkpoints, size_of_checkpoint(trainer), keep)
+    for note in (*plugin_notes(), *([room] if room else [])):
+        journal.event("warning", trainer.progress.step, message=note)
     journal.status("running", trainer, force=True)
     return trainer, work
 
 
-def environment(trainer: Trainer) -> dict[str, Any]:
-    """What the bits of a result depend on beside the configuration."""
-    device = trainer.model.device
-    return {
-        "rnn_tui": __version__,
-        "torch": str(torch.__version__),
-        "device": device_name(device),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "threads": trainer.pace.threads if device.type == "cpu" else 0,
-        "engine": trainer.update.engine()[0],
-    }
+def _begun(session: Session, trainer_for: Make) -> Trainer:
+    """Return the trainer of a run without a checkpoint, with its first one written."""
+    config, journal = session.config, session.journal
+    trainer = trainer_for(Progress(base_lr=config.optim.lr), Pace(1, 1, 1), Replay())
+    journal.status("starting", None, force=True, message="timing a few steps")
+    trainer.pace = first_pace(trainer)
+    seed_everything(config.runtime.seed)  # timing took random numbers when there is dropout
+    _announce(session, "start", trainer)
+    precision = precision_note(config.runtime.precision, trainer.model.device)
+    began = "" if (begun_with := kept(session.run)) is None else began_with(begun_with)
+    for note in (*session.prepared.snapshot.notes, precision, began):
+        if note:
+            journal.event("note", 0, message=note)
+    # from here on a kill loses time, never the weights that the run began with
+    if (fault := trainer.save("start")) is not None:
+        raise fault
+    return trainer
 
 
-def _compare(
-    then: dict[str, Any], now: dict[str, Any], config: RunConfig, journal: RunJournal, step: int
-) -> None:
-    differing = [
-        f"{key} {then.get(key)} is now {value}" for key, value in now.items() if then.get(key) != value
-    ]
-    if differing:
-        message = f"resuming is not bit-exact: {'; '.join(differing)}"
-        if config.runtime.exact:
-            raise UsageError(f"{message}; this run was started with --exact")
-        journal.event("warning", step, message=message)
+def _resumed(
+    session: Session, saved: Saved, edited: Edited, trainer_for: Make, *, accept_data: bool
+) -> Trainer:
+    """Return the trainer of a run that goes on from a checkpoint."""
+    run, config, journal, step = session.run, session.config, session.journal, saved.progress.step
+    other_data = compare_corpus(run, config, session.prepared, saved, accept=accept_data)
+    anew = bool(other_data) or edited.anew
+    pace, replay = edited.pace(saved.pace), journalled(run, saved.progress)
+    trainer = trainer_for(replace(saved.progress), pace, replay)
+    take_engine(trainer, pace.engine)
+    if any(change.data.get("to") == "compiled" for change in replay.changes):
+        trainer.model.compile_ahead()  # now, and not when its step is reached
+    torch.set_num_threads(pace.threads)
+    trainer.pace = replace(pace, engine=trainer.update.engine()[0])
+    inexact = compare_environment(saved.environment, environment(trainer, session.surroundings))
+    inexact += edited.inexact() + ([other_data] if other_data else [])
+    if inexact:
+        _tell_inexact(session, inexact, anew=anew, step=step)
+    _announce(session, "resume", trainer, from_step=step)
+    take_back(trainer, saved, anew=anew)
+    progress = trainer.progress
+    if replay.looked:  # before a crash that left nothing but the end to be done
+        trainer.observer.looked_at = step
+    if other_data:  # what was measured on the other text is no measure of this one
+        progress.best_loss = progress.best_step = progress.validation_loss = None
+        progress.validated_at, progress.stale, progress.plateau_bad = -1, 0, 0
+    if edited.budget and config.budget.patience and progress.stale >= config.budget.patience:
+        progress.stale = 0  # else it would end again at once
+    if told := edited.told(trainer):
+        journal.event("note", step, durable=True, message=told)
+    if other_data and (fault := trainer.save("start")) is not None:  # accepted once, not at each resume
+        raise fault
+    return trainer
 
 
-def _journalled(run: RunFolder, progress: Progress) -> Replay:
-    """Return what earlier attempts changed after the checkpoint with this progress, and is not in it."""
-    changes: dict[str, Change] = {}
-    until = 0
-    for event in EventReader(run.events_path).poll():
-        if event.kind == "start":  # from nothing: what was before it has no part in this checkpoint
-            changes, until = {}, 0
-        until = max(until, event.step)
-        if event.kind in ("engine", "threads") or (
-            event.kind == "command" and event.data.get("command") == "set"
-        ):
-            change = Change(event.step, event.kind, event.data)
-            if change.step >= progress.step and change.id not in progress.applied:
-                changes.setdefault(change.id, change)
-    return Replay(tuple(sorted(changes.values(), key=lambda change: change.step)), until)
-
-
-def exactness(trainer: Trainer) -> str:
-    """Say what a resumed or repeated run shares with this one."""
-    runtime, device = trainer.config.runtime, trainer.model.device
-    if device.type != "cpu" and not runtime.exact:
-        return f"to rounding: kernels on {device.type} may differ from run to run; --exact refuses those"
-    told = f"bit for bit on this machine with torch {torch.__version__} and {trainer.pace.threads} threads"
-    return told + (", up to the step at which the minutes end" if trainer.config.budget.minutes else "")
+def _tell_inexact(session: Session, inexact: list[str], *, anew: bool, step: int) -> None:
+    message = f"resuming is not bit-exact: {'; '.join(inexact)}{'; its epoch begins anew' if anew else ''}"
+    if session.config.runtime.exact:
+        raise UsageError(
+            f"{message}. This run was started with --exact; runtime.exact = false in its config.toml lifts that"
+        )
+    session.journal.event("warning", step, durable=True, message=message)
 
 
 def _announce(session: Session, kind: str, trainer: Trainer, **more: Any) -> None:
@@ -226,56 +233,3 @@ def _announce(session: Session, kind: str, trainer: Trainer, **more: Any) -> Non
         **task.facts(),
         **more,
     )
-
-
-def header_for(session: Session, trainer: Trainer) -> ModelFile:
-    """The settings, the tokenizer or scaling, and the figures that go into the model file."""
-    config, progress = session.config, trainer.progress
-    current = progress.validated_at == progress.step
-    return ModelFile(
-        config=to_dict(config),
-        **session.work.codec,
-        architecture=plugin_record("architecture", config.model.arch),
-        training={
-            "run": session.run.name,
-            "corpus": session.prepared.name,
-            "fingerprint": session.prepared.fingerprint,
-            "step": progress.step,
-            "train_loss": progress.train_loss,
-            "validation_loss": progress.validation_loss if current else None,
-            "best": current and progress.best_step == progress.step,
-            **session.work.ratios,
-        },
-        format=FORMAT,
-    )
-
-
-def copying(session: Session) -> Callable[[Trainer], Callable[[], str]]:
-    """Return what copies the state of a trainer, and gives what writes that copy; see `Saving`."""
-    run, model_block, train_block = session.run, Block(), Block()
-
-    def copy(trainer: Trainer) -> Callable[[], str]:
-        header, made_on = header_for(session, trainer), environment(trainer)
-        model = model_block.pack(weights(trainer.model))
-        train = train_block.pack(tensors_of(trainer))
-        state = msgspec.json.encode(values_of(trainer) | {"corpus": session.prepared.fingerprint})
-        step, best_step = trainer.progress.step, trainer.progress.best_step
-        # before the first validation the newest is the best
-        best = best_step in (step, None) or not trainer.task.validation_positions
-
-        def write() -> str:
-            """Write a checkpoint, publish its model where it is the best, and remove what is too old."""
-            files = {
-                "model.safetensors": chunks(model, header),
-                "train.safetensors": train.chunks(),
-                "state.json": [state],
-            }
-            saved = checkpoints.save(run.checkpoints, step, files, run_id=run.name, environment=made_on)
-            if best or not run.model_path.exists():
-                publish(saved.model_path, run.model_path)
-            checkpoints.prune(run.checkpoints, keep=session.config.checkpoint.keep, best_step=best_step)
-            return saved.path.name
-
-        return write
-
-    return copy

@@ -1,16 +1,14 @@
 """The app's shell: five panes, a tab bar, a footer, and what panes ask of it."""
 
-import asyncio
 import importlib
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segments
+from textual import events
 from textual._compositor import ChopsUpdate
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
@@ -21,12 +19,13 @@ from textual.widgets import ContentSwitcher, Footer
 from rnn_tui.errors import UsageError
 from rnn_tui.paths import state_dir
 from rnn_tui.safetext import safe_text
-from rnn_tui.tui import crash, theme
+from rnn_tui.tui import clipboard, crash, theme
 from rnn_tui.tui.dialogs import Help
 from rnn_tui.tui.keys import bind, rows
 from rnn_tui.tui.memory import read_memory, write_memory
 from rnn_tui.tui.panes.base import Pane
 from rnn_tui.tui.updates import TightUpdate
+from rnn_tui.tui.widgets.line_input import LineInput
 from rnn_tui.tui.widgets.lines import Line
 from rnn_tui.tui.widgets.tabs import TabBar
 
@@ -131,8 +130,6 @@ class RnnTuiApp(App[None]):
         self.show_pane(str(self.query_one(Pane).id))
         self.theme_changed_signal.subscribe(self, lambda new: self.remember("theme", new.name))
         self.app_resume_signal.subscribe(self, lambda _: self._repaint_all())
-        if not self.is_headless:
-            self._handle_signals()
         # All the rest after the first paint, which it would hold up by a third (docs/log.md).
         self.call_after_refresh(self._make_the_rest)
 
@@ -228,7 +225,8 @@ class RnnTuiApp(App[None]):
     def _read_plugins(self) -> None:
         from rnn_tui.plugin.describe import describe_plugins
 
-        found = describe_plugins()
+        # one that hangs when it is imported must not keep the form waiting for the others
+        found = describe_plugins(early=lambda known: self.call_from_thread(self._plugins_known, known))
         self.call_from_thread(self._plugins_known, found)
 
     def _plugins_known(self, found: "list[PluginDescription]") -> None:
@@ -302,6 +300,23 @@ class RnnTuiApp(App[None]):
 
         return Driver
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Paste) and not isinstance(self.focused, LineInput):
+            # inputs of Textual's own, as in the palette, show what is pasted as it is; ours make it safe themselves
+            event.text = safe_text(event.text.strip("\n").partition("\n")[0], limit=500)
+        await super().on_event(event)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy what a user has selected; no terminal says whether it took it, so it is kept in a file, too."""
+        self._clipboard = text
+        kept = clipboard.keep(text, state_dir() / "copied.txt")
+        sequence = clipboard.sequence(text, tmux=bool(os.environ.get("TMUX")))
+        if sequence is None or self._driver is None:
+            self.tell(f"Too long for a terminal's clipboard; {kept}")
+            return
+        self._driver.write(sequence)
+        self.tell(f"Sent to the terminal's clipboard; {kept}")
+
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         super()._display(
             screen, TightUpdate.of(renderable) if type(renderable) is ChopsUpdate else renderable
@@ -312,18 +327,6 @@ class RnnTuiApp(App[None]):
         self.screen.refresh(layout=True)
         for widget in self.screen.walk_children():
             widget.refresh()
-
-    def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._leave_by_signal, number)
-
-    def _leave_by_signal(self, number: int) -> None:
-        # Restoring the terminal can hang if the terminal is gone; then leave without it.
-        watchdog = threading.Timer(3.0, os._exit, (128 + number,))
-        watchdog.daemon = True
-        watchdog.start()
-        self.exit(return_code=128 + number)
 
     def on_unmount(self) -> None:
         write_memory(self._memory_path, self._memory)

@@ -23,7 +23,7 @@ def write_report(error: BaseException, folder: Path) -> Path | None:
         path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S')}.txt"
         about = f"rnn-tui {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n"
         path.write_text(
-            about + "".join(traceback.format_exception(error)), "utf-8", errors="backslashreplace"
+            about + safe_text("".join(traceback.format_exception(error)), newlines=True, limit=None), "utf-8"
         )
     except OSError:
         return None
@@ -33,7 +33,7 @@ def write_report(error: BaseException, folder: Path) -> Path | None:
 def panel(error: BaseException, report: Path | None) -> Panel:
     """Return what the user sees in place of a traceback."""
     text = Text()
-    text.append(f"{type(error).__name__}: {safe_text(error, limit=300)}\n\n")
+    text.append(safe_text(f"{type(error).__name__}: {error}", limit=300) + "\n\n")
     text.append("Your runs are safe: training goes on in its own process. Start the app again to see it.\n")
     text.append(f"The report is in {safe_text(report)}" if report else "No report could be written.")
     return Panel(

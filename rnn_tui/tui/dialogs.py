@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui.keys import bind
+from rnn_tui.tui.widgets.line_input import LineInput
 
 _BOX = """
     align: center middle;
@@ -69,9 +70,7 @@ class Ask(Dialog):
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
             yield Static(Content(self.question))
-            field = Input(self.value, compact=True)
-            field.cursor_blink = False
-            yield field
+            yield LineInput(self.value)
             yield Static("", classes="error")
             yield Static(Content("enter set    esc cancel"), classes="hint")
 
@@ -107,7 +106,7 @@ class Help(Dialog):
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box"):
             for title, table in self.tables:
-                yield Static(Content.styled(title, "bold $primary"))
+                yield Static(Content.styled(safe_text(title), "bold $primary"))
                 # Two keys for the same action are one row.
                 by_action: dict[str, list[Binding]] = {}
                 for row in table:
@@ -116,7 +115,7 @@ class Help(Dialog):
                     f"{' '.join(self.key_name(row) for row in same):>12}  {same[0].tooltip}"
                     for same in by_action.values()
                 )
-                yield Static(Content(text + "\n"))
+                yield Static(Content(safe_text(text, newlines=True) + "\n"))
             yield Static(
                 Content(
                     "Mouse: click a tab, a key below or a row; point at a chart to read it, wheel to zoom."

@@ -83,7 +83,7 @@ class EngineClient:
     """Starts the engine when it is needed, sends requests and hands each answer to who asked."""
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
-        self.command = list(command or [sys.executable, "-m", "rnn_tui.inference.engine"])
+        self.command = list(command or [sys.executable, "-P", "-m", "rnn_tui.inference.engine"])
         self.starts = 0
         """How many engines there have been; a state or model belongs to the count it was made under."""
         self.junk = 0

@@ -45,6 +45,8 @@ def head(name: str, view: "RunView", history: History, *, ascii: bool = False) -
         if view.message:
             spans.append((f.one_line(view.message, 300), "bad" if view.state != "stopped" else "muted"))
         return tuple(spans)
+    if view.state == "paused" and view.message:  # not because somebody asked for it
+        return (*spans, (f.one_line(view.message, 300), "warn"))
     start = history.start
     what = [str(start.get(key)) for key in ("arch", "tokenizer", "corpus") if start.get(key)]
     if (parameters := history.number("parameters", start)) is not None:
@@ -198,7 +200,9 @@ def memorised(history: History) -> Line | None:
     return ((f"memorised: {', '.join(told)}", "warn"),)
 
 
-_NOTE_STYLES = {"warning": "warn", "error": "bad", "end": "strong", "command": "accent"}
+_NOTE_STYLES = {
+    "warning": "warn", "error": "bad", "divergence": "bad", "rollback": "warn", "end": "strong", "command": "accent",
+}  # fmt: skip
 
 
 def notes(

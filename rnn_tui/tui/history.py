@@ -54,7 +54,7 @@ class Note:
 
     step: int
     kind: str
-    """note, warning, error, command, checkpoint or end"""
+    """note, warning, error, divergence, rollback, command, checkpoint or end"""
     text: str
     """Safe to show."""
 
@@ -62,7 +62,7 @@ class Note:
 class History:
     """The run so far.
 
-    A resume from step k drops the points after k: what a later attempt computed again counts, as in
+    A resume from step k, or a rollback to it, drops the points after k: what was computed again counts, as in
     `runs.events.effective`, but without keeping the events.
     """
 
@@ -128,6 +128,15 @@ class History:
                     self.end = {}
                     if event.kind == "resume":
                         self._note(event, "note", f"resumed from step {from_step:.0f}")
+                case "rollback":
+                    to_step = number(data.get("to_step", step))
+                    self._rewind(int(to_step) if math.isfinite(to_step) else step)
+                    if self.checkpoint is not None:
+                        self.checkpoint = min(self.checkpoint, self.step)
+                    self._note(event, "rollback", str(data.get("message", "")))
+                case "state":
+                    if data.get("message"):
+                        self._note(event, "warning", f"{data.get('state')}: {data['message']}")
                 case "engine" | "threads":
                     self.start = in_force(self.start, event)
                     self._note(event, "note", switch_line(event))
@@ -136,10 +145,11 @@ class History:
                     if data.get("reason") in ("request", "stop", "pause", "end"):
                         self._note(event, "checkpoint", f"checkpoint ({data.get('reason')})")
                 case "command":
-                    arguments = data.get("args") or {}
-                    what = " ".join(f"{key}={value}" for key, value in dict(arguments).items())
+                    arguments = data.get("args")
+                    given = arguments.items() if isinstance(arguments, dict) else ()
+                    what = " ".join(f"{key}={value}" for key, value in given)
                     self._note(event, "command", f"{data.get('command')} {what}".strip())
-                case "note" | "warning" | "error":
+                case "note" | "warning" | "error" | "divergence":
                     self._note(event, event.kind, str(data.get("message", "")))
                 case "end":
                     self.end = data

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from textual.binding import Binding, BindingType
 
+from rnn_tui.safetext import safe_text
+
 
 def bind(
     key: str,
@@ -37,7 +39,7 @@ def bind(
         show=footer,
         key_display=shown_as,
         priority=priority,
-        tooltip=help_text,
+        tooltip=safe_text(help_text),
         id=f"{action}",
     )
 

@@ -63,7 +63,7 @@ def read_look(event: "Event") -> Sample | Transcription | Forecast | None:
         case "forecast":
             try:
                 return _forecast(event.step, data)
-            except (TypeError, ValueError, AttributeError):
+            except (TypeError, ValueError, AttributeError, OverflowError):
                 return None
     return None
 

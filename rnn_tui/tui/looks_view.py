@@ -1,12 +1,12 @@
 """How samples, transcriptions and forecasts are written on the screen. Pure, so that each can be read in a test."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from rnn_tui.safetext import safe_text
+from rnn_tui.safetext import SafeStream, safe_text
 from rnn_tui.tui import format as f
 from rnn_tui.tui.looks import Forecast, Sample, Transcription
 
@@ -19,6 +19,8 @@ COPIED = "underline $text-warning"
 MUTED = "$foreground 60%"
 STEPS = 4
 """Steps whose samples are shown where there is room."""
+_LONGEST = 4096
+"""Characters of a sample, which is more than a screen of it."""
 
 Part = Content | str | tuple[str, str]
 
@@ -26,7 +28,7 @@ Part = Content | str | tuple[str, str]
 def novelty(copied: "Copied") -> str:
     """Return how much of a text is new, in one line."""
     held_out = "" if copied.held_out is None else f" (held-out text {100 * copied.held_out:.0f} %)"
-    return f"new {100 * copied.novel:.0f} % of {copied.n}-grams{held_out}, longest copy {f.count(copied.longest)}"
+    return f"new {100 * copied.novel:.0f} % of {copied.n:d}-grams{held_out}, longest copy {f.count(copied.longest)}"
 
 
 def title(looks: Sequence[Sample | Transcription], width: int, *, roomy: bool) -> str:
@@ -78,7 +80,7 @@ def _whole(look: Sample | Transcription, *, several: bool, roomy: bool) -> list[
     told = [f"temperature {look.temperature:.2g}"] if several else []
     told += [novelty(look.copied)] if roomy and look.copied else []
     head = f"{': '.join(told)}\n" if told else ""
-    return [(head, MUTED), (safe_text(look.prompt, newlines=True), "bold"), *marked(look, newlines=True)]
+    return [(head, MUTED), *marked(look, SafeStream().clean)]
 
 
 def _row(look: Sample | Transcription, width: int, *, several: bool, old: bool, ascii: bool) -> list[Part]:
@@ -90,18 +92,24 @@ def _row(look: Sample | Transcription, width: int, *, several: bool, old: bool, 
     else:
         told += [f"temperature {look.temperature:.2g}"] if several else []
         told += [f"new {100 * look.copied.novel:.0f} %"] if look.copied else []
-        parts = [(safe_text(look.prompt), "bold"), *marked(look, newlines=False)]
+        stream = SafeStream()
+        parts = marked(look, lambda text: stream.clean(text.replace("\n", "␊").replace("\t", "␉")))
     head = f"{', '.join(told)}: " if told else ""
     return [Content.assemble((head, MUTED), *parts).truncate(width, ellipsis=True)]
 
 
-def marked(sample: Sample, *, newlines: bool) -> list[Part]:
-    """Return the text of a sample, safe, with its copied passages marked."""
-    text = sample.text.rstrip("\n")
+def marked(sample: Sample, clean: Callable[[str], str]) -> list[Part]:
+    """Return the prompt and the text of a sample, with its copied passages marked.
+
+    Args:
+        clean: Makes the next piece of a text safe, knowing those before: a flood of marks may be cut into stretches.
+    """
+    text = sample.text[:_LONGEST].rstrip("\n")
     spans = sample.copied.spans if sample.copied else ()
+    cut = stretches(spans, len(text))
     return [
-        (safe_text(text[begin:end], newlines=newlines), COPIED if copied else "")
-        for begin, end, copied in stretches(spans, len(text))
+        (clean(sample.prompt[:_LONGEST]), "bold"),
+        *((clean(text[begin:end]), COPIED if copied else "") for begin, end, copied in cut),
     ]
 
 
@@ -126,7 +134,7 @@ def forecast_table(forecast: Forecast) -> Content:
     """Return the mean squared errors by horizon, beside those of persistence, in three rows."""
     horizons = list(forecast.forecasts)
     rows = [
-        ("rows ahead", [str(k) for k in horizons], MUTED),
+        ("rows ahead", [f"{k:d}" for k in horizons], MUTED),
         ("squared error", [_error(forecast.errors.get(k)) for k in horizons], "bold"),
         ("persistence", [_error(forecast.persistence.get(k)) for k in horizons], ""),
     ]

@@ -100,7 +100,11 @@ def test_auto_takes_torch_for_what_numpy_lacks(model_header):
 def model_header():
     from rnn_tui.model.header import ModelFile
 
-    return lambda name: ModelFile(config={}, tokenizer=None, architecture={"name": name}, training={})
+    def header(name):
+        record = {"name": name, "distribution": "rnn-tui", "version": "0"}
+        return ModelFile(config={}, tokenizer=None, architecture=record, training={})
+
+    return header
 
 
 CODE_THREADS = """

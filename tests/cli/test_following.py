@@ -71,6 +71,10 @@ def test_narration():
         narration(event("start", arch="gru", parameters=1500, device="cpu"))
         == "starting: gru, 1,500 parameters, on cpu"
     )
+    exactness = "bit for bit on this machine"
+    assert narration(event("start", arch="gru", device="cpu", exactness=exactness)).endswith(
+        "on cpu; repeatable bit for bit on this machine"
+    )
     assert narration(event("resume", 7, from_step=7, arch="gru", device_name="H", device="cuda")).startswith(
         "going on from step 7: gru"
     )

@@ -9,8 +9,10 @@ import sys
 import pytest
 
 from rnn_tui.cli import doctor
+from rnn_tui.cli.following import Bar, Figures, Lines, show_events
 from rnn_tui.cli.output import duration, emit, figure, progress_bar, size, table
 from rnn_tui.cli.runs import flat, thinned
+from rnn_tui.runs.events import Event
 
 
 def test_runs_list_show_and_compare(trained, cli):
@@ -230,3 +232,22 @@ def test_words_for_numbers():
     assert thinned(list(range(5))) == [0, 1, 2, 3, 4]
     spread = thinned(list(range(100)))
     assert (len(spread), spread[0], spread[-1], spread[1]) == (12, 0, 99, 9)
+
+
+def test_divergence_is_told_in_red_and_the_steps_go_back(capsys, monkeypatch):
+    told = [
+        Event(1, 1, 0.0, "train", 17, {"loss": "nan"}),
+        Event(2, 1, 0.0, "divergence", 17, {"message": "the loss is \x1b[2Jnot finite"}),
+        Event(3, 1, 0.0, "rollback", 17, {"to_step": 10, "message": "went back"}),
+        Event(4, 1, 0.0, "state", 10, {"state": "paused", "message": "waiting for room"}),
+    ]
+    figures = Figures()
+    show_events(told, Lines(), figures)
+    assert capsys.readouterr().err.splitlines() == [
+        "step 17  loss nan", "step 17: the loss is ␛[2Jnot finite", "went back", "paused at step 10: waiting for room",
+    ]  # fmt: skip
+    assert figures.step == 10
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    show_events(told, Bar(), Figures())
+    assert "\x1b[1;31mstep 17: the loss is ␛[2Jnot finite" in capsys.readouterr().err

@@ -48,6 +48,7 @@ pieces = st.one_of(
             b"\x1b[",
             b"\t",
             b"\x7f",
+            b"\xc2\x9b",
         ]
     ),
 )
@@ -65,7 +66,7 @@ def test_the_text_and_the_counts_do_not_depend_on_the_blocks(middle: bytes, cuts
     assert counts.newlines == whole.count("\n")
     lone = whole.count("\r") - whole.count("\r\n")
     assert counts.controls == lone + sum(
-        (char < " " and char not in "\t\r\n") or char == "\x7f" for char in whole
+        (char < " " and char not in "\t\r\n") or "\x7f" <= char <= "\x9f" for char in whole
     )
 
 

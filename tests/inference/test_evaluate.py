@@ -156,6 +156,19 @@ def test_standard_input_is_found_as_the_runs_copy(model_file, tmp_path):
         corpus_of_model(read_header(elsewhere), elsewhere)
 
 
+def test_a_folder_is_read_for_a_model_in_its_run_only(model_file, tmp_path):
+    texts, run = tmp_path / "texts", tmp_path / "runs" / "r"
+    texts.mkdir()
+    run.mkdir(parents=True)
+    (texts / "a.txt").write_text(TEXT)
+    settings = msgspec.to_builtins(CorpusConfig(source=str(texts)))
+    path = model_file(run / "model.safetensors", text=TEXT, corpus=settings)
+    with pytest.raises(InputError, match=r"names the folder .*texts as its corpus"):
+        evaluate_corpus(path)
+    (run / "config.toml").write_text("")
+    assert evaluate_corpus(path).chars == 216
+
+
 def test_it_says_where_training_validated_on_less(model):
     loaded, _, header = load_model(model)
     for limit, told in ((100, True), (539, False), (0, False)):

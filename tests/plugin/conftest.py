@@ -50,7 +50,8 @@ def installed(tmp_path, monkeypatch):
         folder = site / f"{module}-{version}.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (folder / "entry_points.txt").write_text("\n".join(lines) if raw is None else raw)
+        text = "\n".join(lines) if raw is None else raw
+        (folder / "entry_points.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
         importlib.invalidate_caches()
         return site / f"{module}.py"
 

@@ -19,9 +19,9 @@ def children(monkeypatch):
     started = []
     ask = describe._ask_child
 
-    def counted(infos, timeout):
-        started.append([info.name for info in infos])
-        return ask(infos, timeout)
+    def counted(request):
+        started.append([info.name for info in request.infos])
+        return ask(request)
 
     monkeypatch.setattr(describe, "_ask_child", counted)
     return started
@@ -76,14 +76,17 @@ def test_without_a_writable_cache_it_still_works(installed, tmp_path, monkeypatc
     [
         ("import nowhere_at_all", "importing bad_dist:Good failed: ModuleNotFoundError"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
-        ("raise KeyboardInterrupt", "its import ended the process"),
+        ("raise KeyboardInterrupt", "importing bad_dist:Good failed: KeyboardInterrupt"),
         ("import os; os._exit(0)", "its import ended the process (exit code 0)"),
+        ("import os; os.kill(os.getpid(), 40)", "its import ended the process (signal 40)"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "its import ended the process (SIGSEGV)"),
         ("import time; time.sleep(1000)", "its import takes longer than 3 s"),
         (
             "import os\nfor fd in range(3, 64):\n  try: os.close(fd)\n  except OSError: pass",
-            "its import ended",
+            "its import ended the process (exit code 0)",
         ),
+        ("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", "that looks at plugins (SIGKILL)"),
+        ("import sys; sys.stderr.write('no lib\\n'); import os; os.abort()", "(SIGABRT) (it said: no lib)"),
     ],
 )
 def test_the_culprit_is_named_and_the_others_are_whole(installed, source, error):
@@ -149,10 +152,55 @@ def test_what_a_plugin_started_is_ended_with_it(installed, tmp_path):
 
 
 def test_registry_errors_are_descriptions(installed, children):
-    installed("bad-dist", tokenizer="same")
-    installed("other-dist", tokenizer="same")
-    assert all("also claimed by" in description.error for description in describe_plugins())
+    installed("bad-dist", raw="[rnn_tui.tokenizers]\nsame = no target\n")
+    assert "is not module:Class" in describe_plugins()[0].error
     assert children == []
+
+
+def test_plugins_of_one_name_are_described_apart(installed):
+    installed("good-dist", tokenizer="same")
+    installed("other-dist", "import nowhere_at_all", tokenizer="same")
+    for _ in range(2):  # from the cache, too
+        first, second = describe_plugins()
+        assert (first.info.name, first.error) == ("good-dist:same", None)
+        assert first.remark == "the name same is also claimed by other-dist 1.0"
+        assert "ModuleNotFoundError" in second.error
+    assert check_options("tokenizer", "good-dist:same", {"size": 3}) == {"size": 3}
+
+
+def test_what_is_known_is_told_early(installed):
+    installed("good-dist", tokenizer="good")
+    installed("bad-dist", "import nowhere_at_all", tokenizer="bad")
+    told = []
+    describe_plugins(early=told.append)
+    assert told == []
+    found = describe_plugins(early=told.append)
+    assert [[one.info.name for one in early] for early in told] == [["good"]]
+    assert [one.info.name for one in found] == ["bad", "good"]
+
+
+def test_what_an_import_changes_is_told_and_harms_no_other(installed):
+    installed(
+        "bad-dist",
+        """
+        import os, random, signal, sys
+        from rnn_tui_text.byte import ByteTokenizer
+        os.chdir("/"); os.environ["HOME"] = "/"; random.seed(1); signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.path.clear()
+        sys.stdout = sys.modules["re"] = None
+        class Good(ByteTokenizer):
+            "Meddler."
+        """,
+        tokenizer="bad",
+    )
+    installed("good-dist", tokenizer="good")
+    bad, good = describe_plugins()
+    assert bad.error is None
+    assert bad.changes == (
+        "its import changes the working directory, the environment (HOME), sys.path, sys.modules (re), the interpreter "
+        "(stdout), signal handlers (SIGTERM), Python's random numbers; rnn-tui undoes what it can"
+    )
+    assert good.remark == ""
 
 
 def test_check_options(installed):

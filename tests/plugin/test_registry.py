@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from rnn_tui.errors import PluginError, UsageError
-from rnn_tui.plugin.registry import find_plugin, list_plugins, load_plugin, plugin_record
+from rnn_tui.plugin.registry import find_plugin, list_plugins, load_plugin, plugin_record, recorded_name
 
 OURS = {
     "architecture": ["gru", "lstm", "nn-gru", "nn-lstm", "nn-rnn", "rnn"],
@@ -89,15 +89,63 @@ def test_a_tokenizer_is_no_architecture(installed):
         load_plugin("architecture", "odd")
 
 
-def test_a_clash_is_an_error_on_both(installed):
+def test_of_two_with_one_name_each_has_a_full_one(installed):
     installed("first-dist", tokenizer="zippy")
     installed("second-dist", tokenizer=["zippy", "fine"], version="3")
-    infos = {(info.name, info.distribution): info.error for info in list_plugins("tokenizer")}
-    assert "also claimed by second-dist 3" in infos["zippy", "first-dist"]
-    assert "also claimed by first-dist 1.0" in infos["zippy", "second-dist"]
-    assert infos["fine", "second-dist"] is None
-    with pytest.raises(PluginError, match="also claimed by"):
+    infos = {info.name: info for info in list_plugins("tokenizer") if not info.ours}
+    assert list(infos) == ["fine", "first-dist:zippy", "second-dist:zippy"]
+    assert infos["first-dist:zippy"].clash == "the name zippy is also claimed by second-dist 3"
+    assert infos["second-dist:zippy"].clash == "the name zippy is also claimed by first-dist 1.0"
+    assert infos["fine"].clash is None
+    with pytest.raises(
+        UsageError,
+        match=r"several packages claim the tokenizer 'zippy'; ask for first-dist:zippy or second-dist:zippy$",
+    ):
         load_plugin("tokenizer", "zippy")
+    assert load_plugin("tokenizer", "second-dist:zippy").__module__ == "second_dist"
+    assert load_plugin("tokenizer", "First_Dist:zippy").__module__ == "first_dist"
+
+
+def test_what_ships_with_rnn_tui_keeps_its_name(installed):
+    installed("aaa-dist", tokenizer="char")
+    theirs, ours = (info for info in list_plugins("tokenizer") if info.own_name == "char")
+    assert (ours.name, ours.distribution, ours.clash) == ("char", "rnn-tui", None)
+    assert (theirs.name, theirs.error) == ("aaa-dist:char", None)
+    assert theirs.clash.startswith("the name char belongs to rnn-tui ")
+    assert load_plugin("tokenizer", "char").__module__ == "rnn_tui_text.char"
+    assert load_plugin("tokenizer", "rnn-tui:char").__module__ == "rnn_tui_text.char"
+    assert load_plugin("tokenizer", "aaa-dist:char").__module__ == "aaa_dist"
+
+
+def test_a_claim_that_leads_nowhere_takes_no_name(installed):
+    installed("aaa-dist", raw="[rnn_tui.tokenizers]\nzippy = no target\n")
+    installed("good-dist", tokenizer="zippy")
+    assert find_plugin("tokenizer", "zippy").distribution == "good-dist"
+    assert "is not module:Class" in find_plugin("tokenizer", "aaa-dist:zippy").error
+
+
+def test_a_full_name_is_always_right(installed):
+    installed("other-dist", tokenizer="zippy", version="2.1")
+    assert find_plugin("tokenizer", "other-dist:zippy") == find_plugin("tokenizer", "zippy")
+    record = plugin_record("tokenizer", "other-dist:zippy")
+    assert record == {"name": "other-dist:zippy", "distribution": "other-dist", "version": "2.1"}
+    assert recorded_name(record) == recorded_name(plugin_record("tokenizer", "zippy")) == "other-dist:zippy"
+    with pytest.raises(UsageError, match="there is no tokenizer 'third-dist:zippy'"):
+        find_plugin("tokenizer", "third-dist:zippy")
+
+
+@pytest.mark.parametrize("name", ["a:b", "../x", "a/b", "\x1b]0;x", "lѕtm", "-x", "n" * 65, "a b"])
+def test_a_name_that_could_do_harm_is_an_error(installed, name):
+    installed("bad-dist", raw=f"[rnn_tui.tokenizers]\n{name} = bad_dist:Good\ngood = bad_dist:Good\n")
+    bad, good = (info for info in list_plugins("tokenizer") if info.distribution == "bad-dist")
+    assert (bad.name, good.name, good.error) == ("?", "good", None)
+    assert "cannot name a plugin" in bad.error
+    assert bad.error.isprintable()
+
+
+def test_a_name_given_twice_by_one_package_is_an_error(installed):
+    installed("bad-dist", raw="[rnn_tui.tokenizers]\nx = bad_dist:Good\nx = bad_dist:Bad\n")
+    assert find_plugin("tokenizer", "x").error == "its package gives the name twice"
 
 
 def test_one_name_for_an_architecture_and_a_tokenizer_is_no_clash(installed):
@@ -128,7 +176,13 @@ def test_the_switch_allows_some(installed, monkeypatch):
 
 @pytest.mark.parametrize(
     "raw",
-    ["[rnn_tui.tokenizers]\nno equals sign\n", "[rnn_tui.tokenizers]\nodd = not a target!\n"],
+    [
+        "[rnn_tui.tokenizers]\nno equals sign\n",
+        "[rnn_tui.tokenizers]\nodd = not a target!\n",
+        b"[rnn_tui.tokenizers]\n\xff\xfe = a:B\n",
+        "[rnn_tui.tokenizers]\n" + "x = a:B\n" * 100_000,
+    ],
+    ids=["torn", "target", "binary", "large"],
 )
 def test_malformed_metadata_is_a_row(installed, raw):
     installed("torn-dist", raw=raw)

@@ -82,7 +82,7 @@ def fake_worker(worker_script: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
         monkeypatch.setattr(
             supervisor,
             "worker_command",
-            lambda run: [sys.executable, str(worker_script), str(run.path), str(steps), ending],
+            lambda run, **_: [sys.executable, str(worker_script), str(run.path), str(steps), ending],
         )
 
     set_worker()

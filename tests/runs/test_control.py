@@ -10,7 +10,7 @@ from rnn_tui.errors import DiskError, InputError, UsageError
 from rnn_tui.runs import control
 from rnn_tui.runs.control import Command, Inbox, send, wait_for_answer
 from rnn_tui.runs.events import EventWriter
-from rnn_tui.runs.folder import RunFolder
+from rnn_tui.runs.folder import RunFolder, create_run
 from rnn_tui.runs.lock import RunLock
 
 
@@ -301,11 +301,13 @@ def test_a_flooded_inbox_is_worked_off_in_pieces(alive: RunFolder) -> None:
     for number in range(600):
         drop(alive, f"junk{number}", b"")
     inbox = Inbox(alive)
-    sizes = []
+    left, told = [], []
     while os.listdir(alive.inbox):
         look(inbox)
-        sizes.append(len(inbox.rejected))
-    assert sizes == [256, 256, 88]
+        left.append(len(os.listdir(alive.inbox)))
+        told.append((len(inbox.rejected), inbox.rejected[-1].name))
+    assert left == [344, 88, 0]
+    assert told == [(17, "240 more files"), (17, "240 more files"), (17, "72 more files")]
 
 
 def test_a_file_that_cannot_be_moved_is_told_once(alive: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,3 +361,91 @@ def test_no_answer_in_time_and_none_from_the_dead(run: RunFolder) -> None:
     begun = time.monotonic()
     assert wait_for_answer(run, ID, timeout=10) is None
     assert time.monotonic() - begun < 1
+
+
+# ---- clocks, late and missing folders ----
+
+
+def clocks(monkeypatch: pytest.MonkeyPatch, wall: float, ticks: float = 0.0) -> None:
+    """Have both clocks go on by so much from now."""
+    now, since = time.time() + wall, time.monotonic() + ticks
+    monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: since)
+
+
+@pytest.mark.parametrize("jump", [-1e9, -3600.0, 3600.0, 1e9])
+def test_a_jump_of_the_clock_makes_no_new_command_old(
+    alive: RunFolder, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    inbox = Inbox(alive)
+    clocks(monkeypatch, jump, 10.0)
+    send(alive, "stop")
+    assert [command.command for command in look(inbox)] == ["stop"]
+    assert inbox.rejected == []
+
+
+def test_a_stop_of_three_days_ago_is_refused_though_the_clock_was_set_back(
+    alive: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(alive, f"{ID}.json", json.dumps(request(command="stop", time=time.time() - 3 * 86400)).encode())
+    inbox = Inbox(alive)
+    clocks(monkeypatch, 3600.0, 3600.0)
+    assert look(inbox) == []
+    assert "before this worker began" in inbox.rejected[0].reason
+
+
+def test_a_stop_that_an_earlier_worker_was_sent_by_a_clock_that_was_ahead(alive: RunFolder) -> None:
+    drop(alive, f"{ID}.json", json.dumps(request(command="stop", time=time.time() + 86400)).encode())
+    inbox = Inbox(alive)
+    assert look(inbox) == []
+    assert "bears a time that is 86" in inbox.rejected[0].reason
+
+
+def test_a_mailbox_that_was_lost_is_made_anew(alive: RunFolder) -> None:
+    """As by a copy that leaves out empty folders."""
+    for path in (alive.inbox, alive.done, alive.rejected, alive.control):
+        path.rmdir()
+    inbox = Inbox(alive)
+    name = send(alive, "checkpoint")
+    assert [command.id for command in look(inbox)] == [name]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (alive.control, alive.inbox)] == [0o700, 0o700]
+
+
+def test_a_run_that_was_moved_does_not_take_the_requests_of_another(alive: RunFolder) -> None:
+    """Another has its name by now; what it is asked stays where it is."""
+    inbox = Inbox(alive)
+    alive.path.rename(alive.path.with_name("moved"))
+    other = create_run(alive.path.parent, "one", {})
+    with RunLock.acquire(other):
+        name = send(other, "stop")
+        assert look(inbox) == []
+        assert [told.name for told in inbox.rejected] == ["control"]
+        assert os.listdir(other.inbox) == [f"{name}.json"]
+        assert [command.command for command in look(Inbox(other))] == ["stop"]
+
+
+def test_a_command_that_was_taken_before_a_move_is_not_filed_into_another_run(alive: RunFolder) -> None:
+    inbox = Inbox(alive)
+    send(alive, "checkpoint")
+    (command,) = look(inbox)
+    alive.path.rename(alive.path.with_name("moved"))
+    other = create_run(alive.path.parent, "one", {})
+    drop(other, f"{command.id}.json", b"")
+    inbox.done(command)
+    assert os.listdir(other.inbox) == [f"{command.id}.json"]
+
+
+def test_an_answer_that_is_no_file_is_waited_out(alive: RunFolder) -> None:
+    name = send(alive, "pause")
+    (alive.rejected / f"{name}.txt").symlink_to("/dev/zero")
+    assert wait_for_answer(alive, name, timeout=0.2) is None
+
+
+def test_litter_that_is_no_file_does_not_end_the_sweep(alive: RunFolder) -> None:
+    (alive.inbox / ".tmp-folder").mkdir()
+    os.utime(alive.inbox / ".tmp-folder", (0, 0))
+    for number in range(20):
+        drop(alive, f".tmp-{number}", b"")
+        os.utime(alive.inbox / f".tmp-{number}", (0, 0))
+    Inbox(alive)
+    assert os.listdir(alive.inbox) == [".tmp-folder"]

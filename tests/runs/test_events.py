@@ -373,9 +373,9 @@ def test_durable_means_fsync_and_points_are_synced_every_two_seconds(
 ) -> None:
     synced = []
     clock = [100.0]
-    monkeypatch.setattr(events_module.os, "fsync", lambda fd: synced.append(clock[0]))
     monkeypatch.setattr(events_module.time, "monotonic", lambda: clock[0])
     log = EventWriter(tmp_path / "log", 1)
+    monkeypatch.setattr(events_module.os, "fsync", lambda fd: synced.append(clock[0]))
     for tick in range(8):
         clock[0] = 100 + tick * 0.5
         log.write("train", tick)
@@ -456,3 +456,67 @@ def test_a_second_start_begins_from_nothing() -> None:
 def test_a_true_checksum_over_the_wrong_shape_is_refused() -> None:
     body = b'{"s":"one","a":1,"t":1,"k":"x","n":1,"d":{}'
     assert decode(b'%b,"c":%d}' % (body, zlib.crc32(body))) is None
+
+
+def test_what_a_failed_fsync_covered_is_written_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system holds it for written: only bytes that are written again can still come to the disk."""
+    log = EventWriter(tmp_path / "log", 1)
+    assert log.write("train", 1, durable=True)
+    before = (tmp_path / "log").stat().st_size
+    with monkeypatch.context() as patch:
+        patch.setattr(events_module.os, "fsync", lambda fd: os.close(-1))
+        assert not log.write("command", 2, durable=True)
+    written: list[tuple[bytes, int]] = []
+    real = os.pwrite
+    monkeypatch.setattr(
+        events_module.os, "pwrite", lambda fd, data, at: (written.append((data, at)), real(fd, data, at))[1]
+    )
+    assert log.write("train", 3, durable=True)
+    assert written == [((tmp_path / "log").read_bytes()[before:], before)]
+    assert log.write("train", 4, durable=True)
+    assert len(written) == 1
+    log.close()
+    assert seqs(tmp_path / "log") == [1, 2, 3, 4]
+
+
+def test_a_log_that_cannot_be_read_is_no_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_log(tmp_path / "log", 3)
+
+    def broken(fd: int, count: int, offset: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(events_module.os, "pread", broken)
+    with pytest.raises(DiskError, match="could not read the event log"):
+        last_event(tmp_path / "log")
+    with pytest.raises(DiskError, match="could not open the event log"):
+        EventWriter(tmp_path / "log", 2)
+    assert last_event(tmp_path / "none") is None
+
+
+def test_a_log_that_shrinks_before_its_tail_was_read(tmp_path: Path) -> None:
+    write_log(tmp_path / "log", 30)
+    reader = EventReader(tmp_path / "log", tail=10)
+    assert reader.poll() == []
+    os.truncate(tmp_path / "log", 0)
+    write_log(tmp_path / "log", 2)
+    assert [event.seq for event in reader.poll()] == [1, 2]
+    assert reader.reset == 1
+
+
+def test_a_log_beyond_two_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with open(path, "wb") as file:
+        file.truncate(2**31 + 5)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" + encode(Event(7, 2, 1.0, "train", 70, {})))
+    reader = EventReader(path, tail=1 << 18)
+    assert [event.step for event in reader.poll()] == [70]
+    with EventWriter(path, 3) as log:
+        log.write("train", 71)
+    assert [(event.seq, event.step) for event in reader.poll()] == [(8, 71)]
+    found = last_event(path)
+    assert found is not None
+    assert (found.seq, found.attempt) == (8, 3)
+    path.unlink()

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import threading
@@ -9,7 +10,7 @@ import pytest
 
 from rnn_tui.errors import BusyError, DiskError, InputError, UsageError
 from rnn_tui.runs import folder
-from rnn_tui.runs.folder import RunFolder, create_run, find_run, remove_run
+from rnn_tui.runs.folder import RunFolder, check_writable, create_run, find_run, remove_run
 from rnn_tui.runs.lock import RunLock
 from rnn_tui.runs.status import RunView
 
@@ -36,8 +37,9 @@ def test_a_good_name_is_taken(tmp_path: Path, name: str) -> None:
     assert os.listdir(tmp_path) == [name]
 
 
-def test_folders_are_0700_and_files_0600(tmp_path: Path) -> None:
-    old = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_folders_are_0700_and_files_0600_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    old = os.umask(umask)
     try:
         run = create_run(tmp_path / "runs", "a", CONFIG)
     finally:
@@ -179,7 +181,9 @@ def test_a_run_reported_as_made_survives_a_power_cut(tmp_path: Path, monkeypatch
     create_run(tmp_path / "runs", "a", CONFIG)
     temporary = os.path.dirname(done[0])
     assert os.path.basename(temporary).startswith(".new-")
-    assert done == [f"{temporary}/config.toml", temporary, "rename", str(tmp_path / "runs")]
+    assert done == [
+        f"{temporary}/config.toml", f"{temporary}/control", temporary, "rename", str(tmp_path / "runs"),
+    ]  # fmt: skip
 
 
 def test_an_unwritable_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,3 +298,60 @@ def test_the_newest_checkpoint_is_a_complete_one(run: RunFolder) -> None:
         if name != "step-00001200":
             (run.checkpoints / name / "manifest.json").write_text("{}")
     assert run.newest_checkpoint_step() == 900
+
+
+def test_the_longest_name_fits_wherever_it_is_used(tmp_path: Path) -> None:
+    """A file system takes 255 bytes for a name; each name that is made of a run's own is shorter."""
+    run = create_run(tmp_path / "runs", "x" * 64, CONFIG)
+    (run.path / "keep").mkdir()
+    seen = []
+    real = os.rename
+
+    def rename(old: Path, new: Path) -> None:
+        seen.append(os.path.basename(new))
+        real(old, new)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        remove_run(run)
+    assert max(map(len, seen)) <= 128
+    assert os.listdir(tmp_path / "runs") == []
+
+
+def test_names_that_a_file_system_takes_for_one_clash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where capitals and small letters are the same."""
+    create_run(tmp_path, "Alpha", CONFIG)
+    real = os.path.lexists
+    monkeypatch.setattr(
+        os.path, "lexists", lambda path: real(path) or real(str(path).replace("alpha", "Alpha"))
+    )
+    with pytest.raises(BusyError, match="already a run named alpha"):
+        create_run(tmp_path, "alpha", CONFIG)
+    assert os.listdir(tmp_path) == ["Alpha"]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_starts(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    check_writable(run)
+    before = sorted(run.path.rglob("*"))
+    real = os.open
+
+    def refuse(path, flags, *more, **others):
+        if flags & os.O_CREAT and "checkpoints" in str(path):
+            raise OSError(number, os.strerror(number))
+        return real(path, flags, *more, **others)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(DiskError, match=r"run one was not started: .*/checkpoints cannot be written to"):
+        check_writable(run)
+    assert sorted(run.path.rglob("*")) == before
+
+
+def test_without_its_folder_of_checkpoints_a_run_can_be_started(run: RunFolder) -> None:
+    run.checkpoints.rmdir()
+    check_writable(run)
+    assert not run.checkpoints.exists()

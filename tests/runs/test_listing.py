@@ -1,7 +1,9 @@
 import os
+import subprocess
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rnn_tui.errors import InputError
@@ -100,3 +102,52 @@ def test_two_hundred_runs_are_listed_quickly(tmp_path: Path, monkeypatch: pytest
     assert time.process_time() - begun < 1.5
     assert [row.name for row in rows[:2]] == ["run-199", "run-198"]
     assert sum(decoded) <= 200 * 8192
+
+
+@pytest.mark.parametrize(
+    "created", ["nan", "inf", "-inf", "-1.0", "1e300", "1" + "0" * 400, "true", "[]", "0001-01-01"]
+)
+def test_a_date_that_is_none_is_that_of_the_file(tmp_path: Path, created: str) -> None:
+    run = make(tmp_path, "a", 5.0)
+    text = run.config_path.read_text().replace("created = 5.0", f"created = {created}")
+    assert created in text
+    run.config_path.write_text(text)
+    (row,) = list_runs(tmp_path)
+    assert abs(row.created - time.time()) < 60
+    assert row.updated == row.created
+
+
+def test_times_in_the_future_only_change_the_order(tmp_path: Path) -> None:
+    for name, moment in (("past", 5.0), ("future", 5e9), ("now", time.time())):
+        run = make(tmp_path, name, moment)
+        status = my_status("finished", attempt=1)
+        status.time = 2 * moment
+        write_status(run, status)
+    rows = list_runs(tmp_path)
+    assert [row.name for row in rows] == ["future", "now", "past"]
+    assert [row.state for row in rows] == ["finished"] * 3
+    assert rows[0].updated == 1e10
+    write_status(run, msgspec.structs.replace(status, time=1e300))
+    assert list_runs(tmp_path)[1].updated == rows[1].created
+
+
+def test_a_living_run_whose_settings_are_not_seen_yet_is_not_damaged(tmp_path: Path) -> None:
+    run = make(tmp_path, "a", 5.0)
+    with RunLock.acquire(run):
+        write_status(run, my_status("running", attempt=1))
+        run.config_path.unlink()
+        assert [row.state for row in list_runs(tmp_path)] == ["running"]
+    assert [row.state for row in list_runs(tmp_path)] == ["damaged"]
+
+
+def test_folders_nested_deeper_than_python_goes(tmp_path: Path) -> None:
+    run = make(tmp_path, "a", 5.0)
+    here = os.open(run.path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    assert [row.state for row in list_runs(tmp_path)] == ["created"]
+    subprocess.run(["rm", "-rf", run.path], check=True)  # shutil.rmtree does not get to the bottom of it

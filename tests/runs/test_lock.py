@@ -185,15 +185,20 @@ def test_a_removed_run(run: RunFolder) -> None:
         RunLock.acquire(missing)
 
 
-def test_a_file_system_without_locks_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def flock(fd: int, kind: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+def test_a_lock_that_fails_for_another_reason_is_told(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a disk that fails nobody may conclude that the run is free."""
 
-    monkeypatch.setattr(lock_module.fcntl, "flock", flock)
+    def flock(fd: int, kind: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
     run.lock_path.touch()
-    with pytest.raises(DiskError, match="no file locks"):
+    monkeypatch.setattr(lock_module.fcntl, "flock", flock)
+    with pytest.raises(DiskError, match="could not lock the run"):
         RunLock.acquire(run)
-    assert not held(run)
+    with pytest.raises(DiskError, match="could not lock the run"):
+        held(run)
 
 
 def test_no_room_for_the_owner_record_gives_the_lock_back(

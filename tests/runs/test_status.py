@@ -1,5 +1,6 @@
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from rnn_tui.errors import DiskError
 from rnn_tui.runs import records
 from rnn_tui.runs.events import EventWriter
 from rnn_tui.runs.folder import RunFolder
-from rnn_tui.runs.lock import RunLock
+from rnn_tui.runs.listing import summarise
+from rnn_tui.runs.lock import Owner, RunLock
 from rnn_tui.runs.process import Identity, identify
 from rnn_tui.runs.records import write_record
 from rnn_tui.runs.status import Launch, Liveness, my_status, read_status, run_state, write_status
@@ -279,3 +281,131 @@ def test_small_files_are_read_with_care(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=reason):
             records.read_small(path, 10)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ---- clocks, and files that are seen late ----
+
+
+def test_a_clock_that_jumps_makes_no_dead_worker_run_and_no_living_one_crash(run: RunFolder) -> None:
+    for moment in (0.0, 5e8, 4e9, 1e300, -1.0):
+        with RunLock.acquire(run):
+            status = my_status("running", attempt=1, step=5)
+            status.time = moment
+            write_status(run, status)
+            launched(run, identify(os.getpid()), moment / 2)
+            assert (run_state(run).state, run_state(run).alive) == ("running", True)
+        assert (run_state(run).state, run_state(run).alive) == ("crashed", False)
+
+
+@pytest.mark.parametrize("jump", [-1e9, -3600.0, 0.0, 3600.0, 1e9])
+def test_a_resume_after_a_jump_of_the_clock(run: RunFolder, dead: Identity, jump: float) -> None:
+    """The worker before ended well at one time of the clock; the next was launched at another, and lives or died."""
+    old = my_status("stopped", attempt=1)
+    old.pid, old.start_ticks, old.time = 1, 1, 1e9
+    write_status(run, old)
+    launched(run, identify(os.getpid()), 1e9 + jump)
+    assert run_state(run).state == "starting"
+    launched(run, dead, 1e9 + jump, exit_code=1)
+    assert run_state(run).state == "stopped"
+    old.state = "running"
+    write_status(run, old)
+    assert run_state(run).state == "crashed"
+
+
+def test_a_pid_that_another_process_has_now_is_not_the_worker(run: RunFolder) -> None:
+    """The owner, the launch and the status name this very pid, at another start."""
+    me = identify(os.getpid())
+    other = msgspec.structs.replace(me, start_ticks=me.start_ticks - 1)
+    status = my_status("running", attempt=1, step=5)
+    status.start_ticks = other.start_ticks
+    write_status(run, status)
+    run.lock_path.write_bytes(msgspec.json.encode(Owner(other, 0.0, "x")))
+    launched(run, other, status.time)
+    assert run_state(run).state == "crashed"
+    run.status_path.unlink()
+    assert run_state(run).state == "crashed"  # launched, never heard of
+
+
+def test_a_zombie_that_was_launched_is_dead(run: RunFolder) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    launched(run, identify(child.pid), 1e9)
+    assert run_state(run).state == "starting"
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert run_state(run).state == "crashed"
+    child.wait()
+
+
+PARTS = ("config.toml", "events.jsonl", "status.json", "run.lock", "control/launch.json")
+
+
+def test_whatever_is_seen_late_a_dead_run_never_runs_and_a_living_one_never_crashes(
+    run: RunFolder, dead: Identity
+) -> None:
+    """Each of the 32 sets of files that may be seen first, as over NFS, of a run that lives and of one that died."""
+    hidden = run.path.parent / "hidden"
+    hidden.mkdir()
+
+    def states(who: Identity) -> dict[tuple[str, ...], str]:
+        status = my_status("running", attempt=1, step=5)
+        status.pid, status.start_ticks = who.pid, who.start_ticks
+        write_status(run, status)
+        launched(run, who, status.time)
+        with EventWriter(run.events_path, 1) as log:
+            log.write("start", 0)
+        found = {}
+        for mask in range(32):
+            missing = tuple(part for bit, part in enumerate(PARTS) if mask >> bit & 1)
+            for part in missing:
+                (run.path / part).rename(hidden / part.replace("/", "-"))
+            found[missing] = run_state(run).state
+            assert summarise(run).state in (found[missing], "damaged")
+            for part in missing:
+                (hidden / part.replace("/", "-")).rename(run.path / part)
+        return found
+
+    with RunLock.acquire(run):
+        living = states(identify(os.getpid()))
+    assert run_state(run).state == "crashed"
+    # what cannot be seen: nothing but the folder, or the settings only, which is a run that was never started
+    unknown = [missing for missing, state in living.items() if state in ("crashed", "damaged", "created")]
+    # the lock is there from the first moment on: without it nobody can tell that a worker which has spoken lives
+    assert all("run.lock" in missing for missing in unknown)
+    assert {state for missing, state in living.items() if missing not in unknown} <= {"running", "starting"}
+    died = states(dead)
+    assert set(died.values()) <= {"crashed", "damaged", "created"}
+
+
+def test_a_worker_whose_lock_is_not_seen_here_is_alive_while_it_is_heard_of(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a network file system that keeps its locks to each machine."""
+    status = my_status("running", attempt=1, step=5)
+    status.boot_id, status.host, status.time = "another boot", "far", 1000.0
+    write_status(run, status)
+    monkeypatch.setattr("rnn_tui.runs.status.network_kind", lambda path: "nfs4")
+    for now, alive in ((1010.0, True), (971.0, True), (1031.0, False), (900.0, False)):
+        monkeypatch.setattr("rnn_tui.runs.status.time.time", lambda now=now: now)
+        view = run_state(run)
+        assert (view.state, view.alive) == (("running", True) if alive else ("crashed", False))
+        assert ("on far; its lock is not seen here" in view.message) == alive
+    monkeypatch.setattr("rnn_tui.runs.status.time.time", lambda: 1010.0)
+    monkeypatch.setattr("rnn_tui.runs.status.network_kind", lambda path: "")
+    assert run_state(run).state == "crashed"  # here a free lock is the truth
+
+
+def test_a_lock_that_cannot_be_read_is_told_and_raises_nothing(run: RunFolder) -> None:
+    write_status(run, my_status("running", attempt=1))
+    run.lock_path.symlink_to("/dev/zero")
+    view = run_state(run)
+    assert (view.state, view.alive) == ("damaged", False)
+    assert "could not open the lock" in view.message
+    assert Liveness().view(run) == view
+
+
+def test_numbers_that_no_float_can_hold_are_a_damaged_status(run: RunFolder) -> None:
+    write_status(run, my_status("running", attempt=1))
+    text = run.status_path.read_text()
+    for name in ("step", "heartbeat", "best_step"):
+        run.status_path.write_text(re.sub(rf'"{name}":(null|\d+)', f'"{name}":{"9" * 400}', text))
+        assert read_status(run) is None

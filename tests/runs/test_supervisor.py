@@ -1,4 +1,7 @@
+import errno
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -17,7 +20,7 @@ from rnn_tui.runs.events import EventReader
 from rnn_tui.runs.folder import RunFolder, create_run, remove_run
 from rnn_tui.runs.lock import RunLock, held, read_owner
 from rnn_tui.runs.process import Identity, identify, is_alive
-from rnn_tui.runs.status import run_state
+from rnn_tui.runs.status import Liveness, my_status, run_state, write_status
 from rnn_tui.runs.supervisor import (
     follow,
     resume_run,
@@ -48,7 +51,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 def test_the_command_is_this_python_and_the_worker_module(run: RunFolder) -> None:
-    assert supervisor.worker_command(run) == [sys.executable, "-m", "rnn_tui.training.worker", str(run.path)]
+    command = [sys.executable, "-P", "-m", "rnn_tui.training.worker", str(run.path)]
+    assert supervisor.worker_command(run) == command
+    assert supervisor.worker_command(run, accept_data=True) == [*command, "--accept-data"]
     assert run.path.is_absolute()
 
 
@@ -86,11 +91,11 @@ def test_a_foreground_worker_stays_in_our_session(
     child = start_worker(run, foreground=True)
     assert os.getpgid(child.pid) == os.getpgrp()
     assert child.wait(20) == 0
-    assert run.log_path.read_text() == "hello 1 1\n"
+    assert run.log_path.read_text() == f"hello {os.getpid()} 1\n"
     # and a detached one started from within it does not take itself for one
     monkeypatch.setenv(supervisor.FOREGROUND, "1")
     assert start_worker(run, resume=True).wait(20) == 0
-    assert run.log_path.read_text() == "hello 1 1\nhello None 1\n"
+    assert run.log_path.read_text() == f"hello {os.getpid()} 1\nhello None 1\n"
 
 
 def test_a_resumed_run_is_followed_through_to_its_new_end(run: RunFolder, fake_worker: SetWorker) -> None:
@@ -208,7 +213,7 @@ def test_a_deaf_worker_is_killed_only_when_asked(run: RunFolder, fake_worker: Se
 
 
 def test_a_worker_that_is_still_loading_can_be_ended(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "worker_command", lambda run: ["sleep", "60"])
+    monkeypatch.setattr(supervisor, "worker_command", lambda run, **_: ["sleep", "60"])
     child = start_worker(run)
     assert run_state(run).state == "starting"
     assert stop_worker(run, timeout=5)
@@ -234,7 +239,7 @@ def test_a_damaged_lock_signals_nobody(run: RunFolder) -> None:
 
 def test_a_worker_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create_run(tmp_path / "runs", "a", CONFIG)
-    monkeypatch.setattr(supervisor, "worker_command", lambda run: ["/no/such/python"])
+    monkeypatch.setattr(supervisor, "worker_command", lambda run, **_: ["/no/such/python"])
     with pytest.raises(RnnTuiError, match="could not start the worker of run a: No such file"):
         start_worker(run)
     assert run_state(run).state == "created"
@@ -264,7 +269,7 @@ def test_a_worker_outlives_its_starter_and_the_hang_up_of_its_session(
         from rnn_tui.runs import supervisor
         from rnn_tui.runs.layout import RunFolder
         run = RunFolder(Path(sys.argv[1]))
-        supervisor.worker_command = lambda run: [sys.executable, sys.argv[2], str(run.path), "15", "finish"]
+        supervisor.worker_command = lambda run, **_: [sys.executable, sys.argv[2], str(run.path), "15", "finish"]
         supervisor.start_worker(run)
         supervisor.wait_until_running(run, 20)
         print("running", flush=True)
@@ -298,3 +303,95 @@ def test_a_zombie_worker_counts_as_dead(run: RunFolder, fake_worker: SetWorker) 
     assert run_state(run).state == "crashed"
     assert not terminate(run)
     child.wait()
+
+
+def test_who_holds_a_run_is_named_when_a_second_start_is_refused(run: RunFolder) -> None:
+    with RunLock.acquire(run):
+        write_status(run, my_status("running", attempt=1))
+        with pytest.raises(BusyError) as caught:
+            start_worker(run, resume=True)
+    said = (
+        rf"run one is running already, by process {os.getpid()} on \S+ since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d"
+    )
+    assert re.fullmatch(said, str(caught.value))
+    assert BusyError.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EMFILE, r"this process may open no more than \d+ files \(ulimit -n\)"),
+        (errno.ENFILE, "the whole system may open no more files"),
+        (errno.EAGAIN, r"no more than (\d+|its share of) processes and threads \(ulimit -u\)"),
+        (errno.ENOMEM, "no memory left for another process"),
+    ],
+)
+def test_a_limit_that_is_reached_is_named(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def full(*args: object, **more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(supervisor.subprocess, "Popen", full)
+    with pytest.raises(RnnTuiError, match=f"could not start the worker of run one: .*{words}"):
+        start_worker(run)
+    assert run_state(run).state == "created"
+
+
+def test_a_real_limit_of_open_files_is_named(run: RunFolder) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 3, hard))
+    try:
+        with pytest.raises(RnnTuiError, match=rf"could not start .*no more than {max(taken) + 3} files"):
+            start_worker(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in taken:
+            os.close(fd)
+
+
+def test_without_a_thread_to_spare_the_worker_goes_on(
+    run: RunFolder, fake_worker: SetWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        child = start_worker(run)
+    assert [event.kind for event in follow(run, poll=0.02)][-1] == "end"
+    assert run_state(run).state == "finished"
+    assert child.wait(5) == 0
+
+
+def test_a_worker_that_is_halted_is_stalled_and_goes_on_afterwards(
+    run: RunFolder, fake_worker: SetWorker
+) -> None:
+    """As a laptop that sleeps; it holds its lock all the while."""
+    fake_worker(steps=30)
+    clock = [0.0]
+    liveness = Liveness(lambda: clock[0])
+    child = start_worker(run)
+    assert wait_until_running(run, 10).state == "running"
+    child.send_signal(signal.SIGSTOP)
+    time.sleep(0.15)
+    assert liveness.view(run).state == "running"
+    clock[0] = 3600.0
+    view = liveness.view(run)
+    assert (view.state, view.alive) == ("stalled", True)
+    with pytest.raises(BusyError):
+        start_worker(run, resume=True)
+    child.send_signal(signal.SIGCONT)
+    wait_for(lambda: liveness.view(run).state == "running")
+    assert stop_worker(run, timeout=10)
+
+
+def test_a_foreground_worker_ends_with_its_starter_even_if_that_died_first(run: RunFolder) -> None:
+    """Loading takes seconds: a starter that was killed meanwhile can only be known by its pid."""
+    program = "import sys; from rnn_tui.runs.process import die_with_parent; print(die_with_parent(int(sys.argv[1])))"
+    for parent, alive in ((os.getpid(), "True"), (os.getppid(), "False")):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(parent)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == alive

@@ -31,9 +31,9 @@ def steady():
 class Run(RunFolder):
     """A run folder and what the tests do with it."""
 
-    def train(self):
+    def train(self, **how):
         """Work on it in this process; return the exit code."""
-        return worker.main(str(self.path))
+        return worker.main(str(self.path), **how)
 
     def start(self, stderr=subprocess.DEVNULL):
         """Work on it in a process of its own."""

@@ -365,17 +365,38 @@ def test_a_recorded_run_that_diverges_says_so(make, text, recording, monkeypatch
 
     real = NextToken.loss
     monkeypatch.setattr(NextToken, "loss", bad)
-    run = make("a", text, **RECORDED)
+    run = make("a", text, **RECORDED, divergence={"policy": "stop"})
     assert run.train() == 6
     end = run.events()[-1].data
     assert end["reason"] == "diverged"
-    warnings = [e for e in run.events() if e.kind == "warning"]
-    assert [e.step for e in warnings] == [
-        1,
-        2,
-        3,
-    ]  # read together at step 4, when a point of the curve is due
+    # read together at step 4, when a point of the curve is due
+    assert [e.step for e in run.events() if e.kind == "divergence"] == [1, 2]
+    assert [e.step for e in run.events() if e.kind == "train"] == [1, 2, 3]
     assert end["steps"] == 4
+
+
+def test_a_recorded_run_that_goes_back_is_recorded_anew(make, text, recording, monkeypatch):
+    """The optimiser's memory is another one after it was loaded; a graph that knew the old one would train on that."""
+    from rnn_tui.tasks.next_token import NextToken
+    from rnn_tui.training.divergence import Divergence
+
+    spoiled = []
+
+    def bad(self, model, batch, state):
+        loss, predicted, state = real(self, model, batch, state)
+        return loss * torch.nan if spoiled else loss, predicted, state
+
+    real, go_back = NextToken.loss, Divergence.go_back
+    monkeypatch.setattr(NextToken, "loss", bad)
+    monkeypatch.setattr(Divergence, "go_back", lambda self: (spoiled.clear(), go_back(self))[1])
+    more = {**RECORDED, "optim": {"schedule": "constant", "warmup_steps": 0, "lr": 0.004}}
+    run = make("a", text, **more)
+    spoiled.append(True)
+    assert run.train() == 0
+    assert [e.data["to_step"] for e in run.events() if e.kind == "rollback"] == [0]
+    other = make("b", text, **{**more, "optim": more["optim"] | {"lr": 0.002}})
+    assert other.train() == 0
+    assert run.fingerprint()[:2] == other.fingerprint()[:2]
 
 
 class FakeCuda:

@@ -1,6 +1,8 @@
 """Checkpoints that are written beside training."""
 
+import os
 import random
+import signal
 import threading
 import time
 
@@ -12,7 +14,7 @@ from rnn_tui.errors import DiskError
 from rnn_tui.model.file import weights
 from rnn_tui.model.header import read_header
 from rnn_tui.runs.events import effective
-from rnn_tui.training import checkpoint
+from rnn_tui.training import checkpoint, obeying
 from rnn_tui.training.snapshot import tensors_of
 
 
@@ -165,38 +167,71 @@ def test_two_that_are_due_at_once_are_one(make, text):
 
 def test_a_fault_is_told_and_training_goes_on(make, text, monkeypatch):
     refuse(monkeypatch, {5, 15, 25}, DiskError("could not save: no space left on the disk"))
-    run, pauses = make("a", text, checkpoint={"every_steps": 5}), []
-
-    def watch(trainer):
-        trainer.orders.pause = lambda: pauses.append(trainer.progress.step)
-
-    run.at(step_1=watch)
+    run = make("a", text, checkpoint={"every_steps": 5})
     assert run.train() == 0
     assert [message for _, message in told(run, "warning")] == [
         "could not save: no space left on the disk"
     ] * 3
     assert [e.data["unsaved"] for e in run.events() if e.kind == "warning"] == ["steps"] * 3
     assert [step for step, _ in told(run)] == [0, 10, 20, 30, 30]
-    assert not pauses  # three, but not in a row
+    assert not [e for e in run.events() if e.kind == "state"]  # three, but not in a row
 
 
-def test_after_three_faults_in_a_row_the_run_pauses(make, text, monkeypatch):
-    refuse(monkeypatch, {3}, DiskError("could not save: no space left on the disk"))
-    run, paused = make("a", text), []
+def test_after_three_faults_in_a_row_the_run_waits_for_the_disk_and_goes_on(make, text, monkeypatch):
+    monkeypatch.setattr(obeying, "RETRY_SECONDS", 0.1)
+    tries = []
+    real = checkpoint.save
 
-    def fail(trainer):
-        for _ in range(3):
-            trainer.save("steps")
-            paused.append(trainer.orders.paused)
-        trainer.collect(wait=True)
-        paused.append(trainer.orders.paused)
-        end(trainer)
+    def save(folder, step, *args, **more):
+        if folder == run.checkpoints and step >= 9 and len(tries) < 6:  # then somebody makes room
+            tries.append(step)
+            raise DiskError("could not save: no space left on the disk")
+        return real(folder, step, *args, **more)
 
-    run.at(step_3=fail)
-    with pytest.raises(KeyboardInterrupt):
-        run.train()
-    assert paused == [False, False, False, True]
-    assert "pausing: 3 checkpoints in a row" in told(run, "warning")[-1][1]
+    monkeypatch.setattr(checkpoint, "save", save)
+    more = {"checkpoint": {"every_steps": 3}, "watch": {"log_every": 4, "validate_every": 100}}
+    whole, run = make("whole", text, **more), make("a", text, **more)
+    assert run.train() == 0
+    assert tries[:3] == [9, 12, 15]
+    step = tries[3]  # the third fault is known an update or two later
+    assert tries[3:] == [step] * 3
+    states = [(e.step, e.data["state"]) for e in run.events() if e.kind == "state"]
+    assert states == [(step, "paused"), (step, "running")]
+    assert (step, "pause") in told(run)
+    message = next(e.data["message"] for e in run.events() if e.kind == "state")
+    assert message == "waiting for the disk: could not save: no space left on the disk"
+    assert len(told(run, "warning")) == 1  # not once for each try
+    assert whole.train() == 0
+    assert run.fingerprint() == whole.fingerprint()
+    assert run.curve() == whole.curve()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_complete_run_waits_for_the_disk_too(make, text, monkeypatch, ended):
+    monkeypatch.setattr(obeying, "RETRY_SECONDS", 0.1)
+    tries = []
+    real = checkpoint.save
+
+    def save(folder, step, *args, **more):
+        if step == 30:
+            tries.append(step)
+            if len(tries) == 3 and ended:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if len(tries) < 4:
+                raise DiskError("could not save: no space left on the disk")
+        return real(folder, step, *args, **more)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    run = make("a", text, checkpoint={"every_minutes": 0}, watch={"validate_every": 100})
+    if ended:
+        assert run.train() == 5
+        assert (run.events()[-1].data["reason"], len(tries)) == ("failed", 3)
+        assert run.train() == 0  # what was not saved is trained again
+    else:
+        assert run.train() == 0
+        assert len(tries) == 4
+    assert run.events()[-1].data["reason"] == "finished"
+    assert checkpoint.find(run.checkpoints)[0].step == 30
 
 
 def test_a_start_that_cannot_be_saved_is_the_end(make, text, monkeypatch):

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import threading
 import time
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from rnn_tui.errors import DivergedError, InputError, UsageError
 from rnn_tui.runs.events import number
 from rnn_tui.runs.status import read_status, run_state
-from rnn_tui.training import checkpoint, work
+from rnn_tui.training import checkpoint, obeying, work
 
 
 def test_a_run_from_start_to_end(make, text):
@@ -41,7 +42,9 @@ def test_where_there_are_no_hard_links_the_model_is_copied(make, text, monkeypat
     monkeypatch.setattr(os, "link", refused)
     run = make("a", text)
     assert run.train() == 0
-    best = run.checkpoints / f"step-{read_status(run).best_step:08d}" / "model.safetensors"
+    best = next(
+        c.model_path for c in checkpoint.find(run.checkpoints) if c.step == read_status(run).best_step
+    )
     assert run.model_path.read_bytes() == best.read_bytes()
     assert run.model_path.stat().st_ino != best.stat().st_ino
     assert not list(run.path.glob(".tmp-*"))
@@ -134,6 +137,19 @@ def test_a_log_that_cannot_be_written_does_not_change_the_exit_code(make, text, 
     assert read_status(run).state == "failed"
 
 
+def test_what_stands_in_the_log_drives_no_terminal(make, text, capsys):
+    run = make("a", text)
+
+    def fail(_):
+        raise ValueError("\x1b]52;c;aGVsbG8=\x07\x9b2J")
+
+    run.at(step_3=fail)
+    assert run.train() == 1
+    said = capsys.readouterr().err
+    assert "ValueError: ␛]52;c;aGVsbG8=␇" in said
+    assert not set(said) & {"\x1b", "\x07", "\x9b"}
+
+
 def test_a_device_that_is_not_here_is_refused_before_anything_is_written(make, tmp_path, text):
     if torch.cuda.is_available():
         pytest.skip("there is one")
@@ -142,3 +158,54 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_written(make, t
     with pytest.raises(UsageError, match=r"engine graph exists on cuda only, and there is none here"):
         make("a", text, runtime={"device": "auto", "engine": "graph"})
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_device_that_fails_is_named_and_the_run_goes_on_elsewhere(make, text):
+    run = make("a", text, checkpoint={"every_steps": 5})
+
+    def lost(trainer):
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors might be…")
+
+    run.at(step_7=lost)
+    assert run.train() == 1
+    assert run.events()[-1].data["message"] == (
+        "the device failed at step 7 on cpu (CUDA error: unspecified launch failure); the checkpoint of step 5 is "
+        'whole: resume it when the device is back, or with device = "cpu" under [runtime] in its config.toml'
+    )
+    assert run.train() == 0
+
+
+def test_a_run_whose_folder_is_moved_leaves_its_place_alone_and_waits(make, text, tmp_path, monkeypatch):
+    monkeypatch.setattr(obeying, "RETRY_SECONDS", 0.1)
+    whole, run = (
+        make("whole", text, checkpoint={"every_steps": 4}),
+        make("a", text, checkpoint={"every_steps": 4}),
+    )
+    moved, seen = type(run)(tmp_path / "elsewhere"), {}
+
+    def files():
+        return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+    def move(trainer):
+        trainer.collect(wait=True)
+        run.path.rename(moved.path)
+        make("a", text)  # another run takes the name
+        seen.update(files())
+        threading.Thread(target=put_back).start()
+
+    def put_back():
+        while not any(e.kind == "state" for e in moved.events()):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert files() == seen
+        run.path.rename(tmp_path / "other")
+        moved.path.rename(run.path)
+
+    run.at(step_9=move)
+    assert run.train() == whole.train() == 0
+    (warning,) = [e.data["message"] for e in run.events() if e.kind == "warning" and "unsaved" in e.data]
+    assert warning.startswith(
+        "the folder of run a was moved or removed, so nothing more can be saved; put it back at"
+    )
+    assert [e.data["state"] for e in run.events() if e.kind == "state"] == ["paused", "running"]
+    assert run.fingerprint() == whole.fingerprint()

@@ -232,3 +232,24 @@ def test_notes_end_with_what_is_wrong_now() -> None:
     assert [text(line).split()[-1] for line in lines] == ["two", "died"]
     assert figures.notes(found, RUNNING, 0) == []
     assert "3 damaged lines" in text(figures.notes(found, RUNNING, 9, bad_lines=3)[-1])
+
+
+def test_divergence_is_red_and_a_rollback_stands_out() -> None:
+    found = history(
+        ("divergence", 7, {"message": "the loss is not finite"}),
+        ("rollback", 7, {"to_step": 5, "message": "went back from step 7"}),
+        ("state", 5, {"state": "paused", "message": "waiting for room on the disk"}),
+        ("state", 5, {"state": "running", "message": ""}),
+    )
+    assert figures.notes(found, RUNNING, 9) == [
+        (("        7  ", "muted"), ("the loss is not finite", "bad")),
+        (("        7  ", "muted"), ("went back from step 7", "warn")),
+        (("        5  ", "muted"), ("paused: waiting for room on the disk", "warn")),
+    ]
+
+
+def test_why_a_run_is_paused_stands_beside_its_state() -> None:
+    found = history(("start", 0, {"arch": "lstm"}))
+    full = RunView("paused", None, True, "waiting for room on the disk")
+    assert text(figures.head("x", full, found)) == "x  ‖ paused  waiting for room on the disk"
+    assert text(figures.head("x", RunView("paused", None, True), found)) == "x  ‖ paused  lstm"

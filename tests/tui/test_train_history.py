@@ -172,3 +172,24 @@ def test_the_newest_switch_is_what_is_shown() -> None:
     ]
     history.add([event("resume", 5, 2, from_step=5, engine="eager", threads=4)])  # from before either
     assert (history.start["engine"], history.start["threads"]) == ("eager", 4)
+
+
+def test_a_rollback_drops_what_lay_beyond_as_a_resume_does() -> None:
+    events = [event("train", s, loss=3.0) for s in (5, 10, 15)]
+    events += [event("validation", 10, loss=1.5), event("validation", 15, loss=1.0), event("checkpoint", 15)]
+    events += [
+        event("divergence", 17, message="the loss is nan"),
+        event("rollback", 17, to_step=10, message="back to 10"),
+    ]
+    events += [event("train", 15, loss=2.5)]
+    history = History()
+    history.add(events)
+    assert list(history.loss.steps) == [5, 10, 15]
+    assert list(history.loss.values) == [3.0, 3.0, 2.5]
+    assert history.best == (10, 1.5)
+    assert history.checkpoint == 10
+    assert [(note.kind, note.text) for note in history.notes] == [
+        ("divergence", "the loss is nan"), ("rollback", "back to 10"),
+    ]  # fmt: skip
+    kept = [e.step for e in effective(events) if e.kind == "train"]
+    assert kept == list(history.loss.steps)

@@ -166,7 +166,7 @@ class TokenizerLaws:
         names = [self.tokenizer_class.__module__, self.tokenizer_class.__qualname__]
         for seed in ("1", "2"):
             child = subprocess.run(
-                [sys.executable, "-c", _CHILD],
+                [sys.executable, "-P", "-c", _CHILD],
                 input=json.dumps([*names, self.options, self.text]),
                 env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
                 capture_output=True,

@@ -27,6 +27,7 @@ from rnn_tui.tui.widgets.suggest import SourceSuggester
 from rnn_tui.tui.widgets.tail import TailView
 
 if TYPE_CHECKING:
+    from rnn_tui.corpus.sources import NamedCorpus
     from rnn_tui.plugin.describe import PluginDescription
     from rnn_tui.training.config import Layer, RunConfig
     from rnn_tui.training.estimate import Estimate
@@ -88,7 +89,7 @@ class CorpusPane(Pane):
         self.config: RunConfig | None = None
         self._taken: Estimate | str | None = None
         self._chosen: Layer = ("", {})
-        self._names: list[tuple[str, Content]] = []
+        self._names: list[NamedCorpus] = []
         self._told = 0.0
 
     # -- layout ---------------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ class CorpusPane(Pane):
                 id="corpus-steps",
             )
             yield Select(
-                [(name, name) for name in views.task_names()],
+                [(safe_text(name), name) for name in views.task_names()],
                 value="next-token",
                 allow_blank=False,
                 compact=True,
@@ -178,17 +179,17 @@ class CorpusPane(Pane):
     def _list_names(self) -> None:
         from rnn_tui.corpus.sources import named_corpora
 
-        self.app.call_from_thread(self._take_names, [(one.name, views.named(one)) for one in named_corpora()])
+        self.app.call_from_thread(self._take_names, named_corpora())
 
-    def _take_names(self, entries: list[tuple[str, Content]]) -> None:
-        self._names = entries
+    def _take_names(self, known: "list[NamedCorpus]") -> None:
+        self._names = known
         names = self.query_one("#corpus-names", OptionList)
         marked = names.highlighted or 0
         width = max(20, self.size.width - 2)
         names.set_options(
-            [Option(content.truncate(width, ellipsis=True), id=name) for name, content in entries]
+            [Option(views.named(one).truncate(width, ellipsis=True), id=one.name) for one in known]
         )
-        names.highlighted = min(marked, len(entries) - 1)
+        names.highlighted = min(marked, len(known) - 1)
 
     @on(OptionList.OptionSelected, "#corpus-names")
     def _name_chosen(self, event: OptionList.OptionSelected) -> None:

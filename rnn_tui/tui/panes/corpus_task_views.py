@@ -86,7 +86,7 @@ def pair_blocks(found: "PairStatistics", half: int, left: int, *, ascii: bool) -
         splits.append(
             (part.name, count(part.lines), count(part.tokens), count(part.unknown), f"{part.known:.1%}")
         )
-    epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size} lines"
+    epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size:d} lines"
     total = next(part.tokens for part in found.splits if part.name == "train")
     most = found.top_labels[0].count
     top = [(visible(one.text), one.count / most, f"{one.count / total:.2%}") for one in found.top_labels]
@@ -117,8 +117,8 @@ def series_blocks(found: "SeriesStatistics") -> Blocks:
         f"outside: share of the {found.measured_on} rows beyond the range of the training rows"
     )
     splits = [("split", "rows"), *((part.name, count(part.rows)) for part in found.splits)]
-    epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size} windows of {found.seq_len} rows"
-    figures = Content.assemble(table(columns, heading=True), ("\n" + told, MUTED))
+    epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size:d} windows of {found.seq_len:d} rows"
+    figures = Content.assemble(table(columns, heading=True), ("\n" + safe_text(told, newlines=True), MUTED))
     return {
         "figures": views.heading(safe_text(found.name, limit=60), f"{count(found.rows)} rows")
         + "\n"

@@ -22,7 +22,7 @@ _LEVELS = {"ok": ("ok", "$success"), "note": ("note", "$accent"), "warning": ("w
 
 def heading(text: str, aside: str = "") -> Content:
     """Return a block's first line."""
-    return Content.assemble((text, "bold"), (f"  {aside}" if aside else "", MUTED))
+    return Content.assemble((safe_text(text), "bold"), (safe_text(f"  {aside}") if aside else "", MUTED))
 
 
 def figures(found: "CorpusStatistics") -> Content:
@@ -56,7 +56,8 @@ def splits(found: "CorpusStatistics") -> Content:
         share, seen = f"{split.chars / found.chars:.1%}", known.get(split.name)
         counts = (count(split.chars), count(split.tokens), count(split.unknown))
         rows.append((split.name, share, *counts, "" if seen is None else f"{seen:.1%}"))
-    epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size} windows of {found.seq_len} tokens"
+    windows = f"{found.batch_size:d} windows of {found.seq_len:d} tokens"
+    epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {windows}"
     return Content.assemble(table(rows, heading=True), ("\n" + epoch, MUTED))
 
 

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Select, Static
 
 from rnn_tui.safetext import safe_text
+from rnn_tui.tui.widgets.line_input import LONGEST
 
 if TYPE_CHECKING:
     from rnn_tui.plugin.options import OptionInfo
@@ -30,6 +31,10 @@ class Entry(Input):
             suggester=SuggestFromList(suggestions, case_sensitive=False) if suggestions else None,
         )
         self.cursor_blink = False
+
+    def validate_value(self, value: str) -> str:
+        """Keep what is shown, and so what is held, safe; a setting of another run may hold anything."""
+        return safe_text(value, limit=LONGEST)
 
     def on_key(self, event: events.Key) -> None:
         if event.key in ("up", "down", "enter"):
@@ -111,7 +116,7 @@ class Field(Horizontal):
     def _shown(self, value: Any) -> str:
         if isinstance(value, list | tuple):
             if self.info.many and self.info.type == "str":  # in quotes: a space at the end means something
-                return ", ".join(json.dumps(text, ensure_ascii=False) for text in value)
+                return ", ".join(map(_quoted, value))
             return ", ".join(map(self._shown, value))
         return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
@@ -188,3 +193,9 @@ class Field(Horizontal):
         event.stop()
         if self.has_class("-wrong"):
             self.set_wrong("")
+
+
+def _quoted(text: Any) -> str:
+    """Return a text in quotes, readable where it can be and escaped where it would not be shown as it is."""
+    readable = json.dumps(text, ensure_ascii=False)
+    return readable if safe_text(readable, limit=None) == readable else json.dumps(text)

@@ -78,7 +78,8 @@ class PluginsPane(Pane):
         for column, heading in enumerate(("kind", "name", "form", "from")):
             table.add_column(heading, width=max(cell_len(row[column]) for row in [*rows, (heading,) * 4]))
         for one, row in zip(descriptions, rows, strict=True):
-            table.add_row(*(Content.styled(cell, "$text-error" if one.error else "") for cell in row))
+            colour = "$text-error" if one.error else "$text-warning" if one.remark else ""
+            table.add_row(*(Content.styled(safe_text(cell), colour) for cell in row))
         table.move_cursor(row=min(marked, len(descriptions) - 1))
         table.display = bool(descriptions)
         self.query_one("#plugins-notice", Static).update(notice(descriptions, os.environ.get(SWITCH)))
@@ -149,13 +150,21 @@ def detail(one: "PluginDescription", width: int) -> Content:
     """Return everything known about a plugin, for a panel of `width` cells."""
     info = one.info
     parts = [
-        Content.assemble((safe_text(info.name), "bold $accent"), f"  {info.kind}", (f"  {one.form}", MUTED)),
+        Content.assemble(
+            (safe_text(info.name), "bold $accent"),
+            f"  {safe_text(info.kind)}",
+            (f"  {safe_text(one.form)}", MUTED),
+        ),
         Content.styled(safe_text(f"{info.distribution} {info.version}  {info.target}", limit=200), MUTED),
     ]
     if one.error:
         parts.append(Content.styled("\n" + safe_text(one.error, newlines=True), "$text-error"))
+    for remark in filter(None, (info.clash, one.changes)):
+        parts.append(Content.styled("\n" + safe_text(remark), "$text-warning"))
     if one.doc:
-        parts.append(Content("\n" + reflow(safe_text(one.doc, newlines=True), width)))
+        parts.append(
+            Content("\n" + safe_text(reflow(safe_text(one.doc, newlines=True), width), newlines=True))
+        )
     if one.options:
         parts.append(Content.styled("\nOptions", "bold"))
         parts += [option_line(option) for option in one.options]

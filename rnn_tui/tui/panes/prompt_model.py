@@ -105,12 +105,13 @@ class ModelBar(Vertical):
         """Show `path` as the model in use."""
         self.path = path
         self.remove_class("-other-file")
-        options = [(Content(safe_text(name, limit=60)), value) for name, value in self._models]
-        if path is not None and str(path) not in (value for _, value in self._models):
-            options.insert(0, (Content(safe_text(path.name, limit=60)), str(path)))
+        known = list(self._models)
+        if path is not None and str(path) not in (value for _, value in known):
+            known.insert(0, (path.name, str(path)))
+        options = [*known, ("other file …", OTHER_FILE)]
         select = self.query_one(Select)
         with self.prevent(Select.Changed):
-            select.set_options([*options, (Content("other file …"), OTHER_FILE)])
+            select.set_options([(Content(safe_text(name, limit=60)), value) for name, value in options])
             if path is not None:
                 select.value = str(path)
 

@@ -207,10 +207,10 @@ class SettingsPanel(Vertical):
         yield Static("settings", classes="setting-title")
         for setting in SETTINGS:
             with Horizontal(classes="setting"):
-                yield Label(setting.label, markup=False)
+                yield Label(safe_text(setting.label), markup=False)
                 yield LineInput(
                     show_setting(getattr(self.settings, setting.name)),
-                    placeholder=setting.empty,
+                    placeholder=safe_text(setting.empty),
                     id=f"setting-{setting.command}",
                 )
         yield Static(_HINT, classes="setting-help", markup=False)

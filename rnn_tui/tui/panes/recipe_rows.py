@@ -62,7 +62,7 @@ def described(recipe: "Recipe") -> Content:
         safe_text(" ".join(recipe.expected.split())),
         "\n",
         safe_text(about),
-        (f"\nrnn-tui recipes show {recipe.name} tells more", "dim"),
+        (f"\nrnn-tui recipes show {safe_text(recipe.name)} tells more", "dim"),
     )
 
 

@@ -1,5 +1,6 @@
 """The Runs pane: every run of the folder, and what sets marked ones apart."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ def cells(
     """
     state, style = state_span(run.state, ascii=ascii)
     best = run.best_loss if run.best_loss is not None else run.validation_loss
-    wrong = best is not None and best != best
+    wrong = best is not None and not math.isfinite(best)
     of = f"/{f.short(run.total_steps)}" if run.total_steps else ""
     name = Text(f.one_line(run.name, 64))
     if mark is not None:
@@ -338,11 +339,11 @@ class RunsPane(Pane):
         self.query_one("#overlay", Chart).show(drawn.series, title=drawn.title)
         parts: list[Any] = []
         for path, values in rows:
-            parts.append((f"{path}\n", "bold"))
-            parts += [f"  {number} {value}\n" for number, value in enumerate(values, 1)]
+            parts.append((f"{safe_text(path)}\n", "bold"))
+            parts += [f"  {number} {safe_text(value)}\n" for number, value in enumerate(values, 1)]
         if marked < 2:
             parts = ["Mark another run to see the settings in which they differ."]
         elif not rows:
             parts = ["The settings are the same."]
-        left_out = [(f"{drawn.note}\n\n", "$text-warning")] if drawn.note else []
+        left_out = [(f"{safe_text(drawn.note)}\n\n", "$text-warning")] if drawn.note else []
         self.query_one("#difference-rows", Static).update(Content.assemble(*left_out, *parts))

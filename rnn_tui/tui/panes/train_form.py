@@ -130,8 +130,8 @@ class TrainForm(Vertical):
         for path, (kind, _) in PLUGIN.items():
             names = [d.info.name for d in descriptions if d.info.kind == kind and d.error is None]
             field = self.field(path)
-            if field is None:
-                continue
+            if field is None or (names and names == list(field.info.choices)):
+                continue  # told again: what was chosen since stays
             field.set_choices(names or [_NOTHING])
             if names:
                 await self._choose(path)
@@ -205,7 +205,7 @@ class TrainForm(Vertical):
             if path in there:
                 continue
             if section != section_before:
-                place.mount(Static(section, classes="section"))
+                place.mount(Static(safe_text(section), classes="section", markup=False))
                 section_before = section
             place.mount(Field(section, info, self._prefilled.get(section, {}).get(info.name)))
 

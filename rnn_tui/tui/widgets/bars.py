@@ -26,20 +26,22 @@ def visible(token: str, limit: int = 14) -> str:
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """Fill `text` with spaces to `width` cells, in front of it if `right`."""
-    space = " " * max(0, width - cell_len(text))
-    return space + text if right else text + space
+    """Fill `text`, made safe, with spaces to `width` cells, in front of it if `right`."""
+    shown = safe_text(text)
+    space = " " * max(0, width - cell_len(shown))
+    return space + shown if right else shown + space
 
 
 def table(rows: Sequence[Sequence[str]], *, left: int = 1, heading: bool = False) -> Content:
-    """Return aligned columns, the first `left` flush left and the others flush right; text must be safe.
+    """Return aligned columns, the first `left` flush left and the others flush right.
 
     Args:
         heading: The first row is a heading, shown muted.
     """
-    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    shown = [[safe_text(cell) for cell in row] for row in rows]
+    widths = [max(cell_len(row[column]) for row in shown) for column in range(len(rows[0]))]
     lines: list[Content] = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(shown):
         cells = [pad(cell, widths[column], right=column >= left) for column, cell in enumerate(row)]
         if heading and number == 0:
             lines.append(Content.styled("  ".join(cells), MUTED))

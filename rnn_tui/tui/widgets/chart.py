@@ -12,7 +12,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
-from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
@@ -22,7 +21,7 @@ from textual.widget import Widget
 
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui.keys import bind
-from rnn_tui.tui.widgets.lines import spans
+from rnn_tui.tui.widgets.lines import paint, spans
 
 if TYPE_CHECKING:
     import numpy as np
@@ -239,7 +238,7 @@ class Chart(Widget, can_focus=True):
         segments, start = [], 0
         for number, run in groupby(styles):
             end = start + sum(1 for _ in run)
-            segments.append(Segment(text[start:end], self._style(number)))
+            segments.append(paint(text[start:end], self._style(number)))
             start = end
         return Strip(segments, width)
 
@@ -252,8 +251,8 @@ class Chart(Widget, can_focus=True):
         indent = max(0, (width - cell_len(text)) // 2) if style == "label" else 0
         return Strip(
             [
-                Segment(" " * indent, self.rich_style),
-                Segment(text, self.get_component_rich_style(f"chart--{style}")),
+                paint(" " * indent, self.rich_style),
+                paint(text, self.get_component_rich_style(f"chart--{style}")),
             ]
         ).adjust_cell_length(width, self.rich_style)
 

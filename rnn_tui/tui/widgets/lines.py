@@ -8,12 +8,15 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from rnn_tui.safetext import safe_text
+
 Span = tuple[str, str]
-"""Text, already safe, and the name of its style: a key of `Lines.STYLES`."""
+"""Text, already safe so that its cells can be counted, and the name of its style: a key of `Lines.STYLES`."""
 Line = tuple[Span, ...]
 
 
@@ -44,6 +47,11 @@ def spans(places: Sequence[int]) -> list[tuple[int, int]]:
 def _cells(line: Line) -> list[Span]:
     """Return character and style of each cell; the cells of a wide character all hold it."""
     return [(c, style) for text, style in line for c in text for _ in range(cell_len(c))]
+
+
+def paint(text: str, style: Style) -> Segment:
+    """Return a stretch of a row as it is painted: the last place where text that nobody made safe is caught."""
+    return Segment(safe_text(text), style)
 
 
 class Lines(Widget):
@@ -127,7 +135,7 @@ class Lines(Widget):
         if y >= len(self._lines):
             return Strip.blank(width, self.rich_style)
         segments = [
-            Segment(text, self.get_component_rich_style(f"lines--{style}"))
+            paint(text, self.get_component_rich_style(f"lines--{style}"))
             for text, style in self._lines[y]
             if text
         ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widget import Widget
 
+from rnn_tui.safetext import safe_text
 from rnn_tui.tui.widgets.bars import MUTED, bars, visible
 
 
@@ -29,8 +30,8 @@ class NextTokens(Widget):
 
     def show(self, rows: Sequence[tuple[int, str, float]], title: str) -> None:
         """Show (id, text, probability), most probable first; equal content repaints nothing."""
-        if (rows, title) != (self._rows, self._title):
-            self._rows, self._title = rows, title
+        if (rows, safe_text(title)) != (self._rows, self._title):
+            self._rows, self._title = rows, safe_text(title)
             self.refresh()
 
     def render(self) -> Content:

@@ -154,7 +154,7 @@ def compose(layers: Sequence[Layer], frame: Frame, width: int, height: int) -> P
     for layer in layers:
         style = (FAINT if layer.faint else SERIES) + layer.colour % COLOURS
         drawn = raster.curve(layer.x, layer.y, x_axis, y_axis, columns, rows)
-        bad.update((drawn.bad // 2).tolist())
+        bad |= set((drawn.bad // 2).tolist())
         lay(drawn.dots, style)
         if layer.marked:
             lay(raster.marks(layer.x, layer.y, x_axis, y_axis, columns, rows), style)

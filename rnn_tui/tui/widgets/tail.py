@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -21,6 +22,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
+from rnn_tui.tui.widgets.lines import paint
 from rnn_tui.tui.widgets.tail_text import Row, Tag, TailText, surprise_level
 
 FLUSH_SECONDS = 0.05
@@ -258,7 +260,7 @@ class TailView(Widget, can_focus=True):
         below = len(self.text.rows) - self._top - self.size.height
         if y == self.size.height - 1 and not self._following and below > 0:
             label = f" {below + 1:,} more rows below  (end) ".center(width)[:width]
-            return Strip([Segment(label, self._style("more"))])
+            return Strip([paint(label, self._style("more"))])
         number = self._top + y
         if number >= len(self.text.rows):
             return Strip.blank(width, base)
@@ -266,9 +268,9 @@ class TailView(Widget, can_focus=True):
         for text, tag in self.text.rows[number].pieces():
             style = self._style(tag)
             if segments and segments[-1].style is style:
-                segments[-1] = Segment(segments[-1].text + text, style)
+                segments[-1] = paint(segments[-1].text + text, style)
             else:
-                segments.append(Segment(text, style))
+                segments.append(paint(text, style))
         strip = Strip(segments).adjust_cell_length(width, base)
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(number)) is not None:
@@ -279,7 +281,7 @@ class TailView(Widget, can_focus=True):
         """Return `strip` with the characters of `span` in the style of a selection."""
         text = strip.text
         start, end = span[0], len(text) if span[1] == -1 else span[1]
-        cuts = [Segment.get_line_length([Segment(text[:at])]) for at in (start, end)]
+        cuts = [cell_len(text[:at]) for at in (start, end)]
         before, middle, after = strip.divide([*cuts, strip.cell_length])
         style = self.screen.get_component_rich_style("screen--selection")
         return Strip.join([before, middle.apply_style(style), after])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
 
-from rnn_tui.safetext import safe_text
+from rnn_tui.safetext import SafeStream
 
 MAX_CHARS = 200_000
 """What a transcript keeps; beyond it the oldest lines go, a tenth at a time."""
@@ -144,28 +144,19 @@ class TailText:
         self.width = width
         self.lines: list[Line] = []
         self.rows: list[Row] = []
-        self._chars = 0
+        self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
         self.lines, self.rows, self._chars = [], [], 0
-
-    def clean(self, text: str) -> str:
-        """Return `text` made safe as it would be at the end of what is here.
-
-        The end of the last line goes through `safe_text` with it: a flood of combining marks stays bounded when each
-        comes in a piece of its own, and tabs (every 4 columns) know their column.
-        """
-        last = self.lines[-1].text if self.lines else ""
-        before = last[-(8 + len(last) % 4) :]
-        return safe_text(before + text, newlines=True, limit=None)[len(before) :]
+        self._stream = SafeStream()
 
     def append(self, text: str, tag: Tag) -> Change:
         """Add `text`, which may hold anything and end anywhere, and return the rows it touched."""
         if not self.lines:
             self._open(joined=False)
         row, old = len(self.rows) - 1, self.rows[-1]
-        for index, part in enumerate(self.clean(text).split("\n")):
+        for index, part in enumerate(self._stream.clean(text).split("\n")):
             if index:
                 self._chars += 1
                 self._open(joined=False)
