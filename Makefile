@@ -29,7 +29,7 @@ test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto
 
 faults: $(VENV)/.installed
-	RNN_TUI_FAULTS=long $(BIN)/python -m pytest tests/faults
+	RNN_TUI_FAULTS=long $(BIN)/python -m pytest -n auto -m 'slow or not slow' tests/faults
 
 recipes: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow tests/recipes

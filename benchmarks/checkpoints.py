@@ -11,6 +11,7 @@ from benchmarks.common import Goal, Options
 from rnn_tui.bench.timing import spread
 from rnn_tui.model.file import load_weights
 from rnn_tui.runs.folder import RunFolder
+from rnn_tui.runs.lock import RunLock
 from rnn_tui.training import checkpoint as checkpoints
 from rnn_tui.training.config import RunConfig, resolve
 from rnn_tui.training.journal import RunJournal

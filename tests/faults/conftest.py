@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 LONG = os.environ.get("RNN_TUI_FAULTS") == "long"
-SEED = int(os.environ.get("RNN_TUI_FAULTS_SEED") or (time.time_ns() % 10**9 if LONG else 1))
+if LONG and not os.environ.get("RNN_TUI_FAULTS_SEED"):  # the same in all processes of pytest-xdist
+    os.environ["RNN_TUI_FAULTS_SEED"] = str(time.time_ns() % 10**9)
+SEED = int(os.environ.get("RNN_TUI_FAULTS_SEED") or 1)
 
 ROWS = {
     "kills": "kill -9 at a random moment, resumed",
@@ -60,7 +62,7 @@ def seed():
 
 @pytest.fixture
 def figures(request):
-    """Note what was measured: `figures("kills", "0 of 200 differ; 116 inside a save")`; several lines may share a row."""
+    """Note what was measured: `figures("kills", "0 of 200 differ")`; several lines may share a row."""
 
     def note(row, text):
         assert row in ROWS

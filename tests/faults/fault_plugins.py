@@ -239,7 +239,8 @@ def state_of_this_process():
         "handlers": [signal.getsignal(number) for number in signal.valid_signals()],
         "alarm": signal.getitimer(signal.ITIMER_REAL)[0],
         "folder": os.getcwd(),
-        "environment": dict(os.environ),
+        # torch notes a cache of its own there when a part of it is first used
+        "environment": {k: v for k, v in os.environ.items() if not k.startswith("TORCHINDUCTOR_")},
         "path": list(sys.path),
         "streams": (sys.stdout, sys.stderr, sys.excepthook),
         "json": sys.modules["json"],

@@ -89,7 +89,7 @@ def test_files_made_by_hand(tmp_path, models, figures):
     assert len({case.name for case in cases}) == len(cases) > 73
     findings = faults.refusals(cases, models, tmp_path)
     assert not findings, "\n".join(findings)
-    figures("models", f"{len(cases)} files made by hand, each refused with its sentence, < 0.2 s and < 50 MB")
+    figures("models", f"{len(cases)} files made by hand, each refused with its sentence, < 1 s and < 50 MB")
 
 
 def limits_removed(monkeypatch):
@@ -180,6 +180,10 @@ def odd_files(folder: Path) -> dict[Path, str]:
     }  # fmt: skip
 
 
+SECONDS = 1.0
+"""Of the processor, for one file: 0.03 to 0.15 are usual, and more where others want the cores."""
+
+
 def wrong_about(files: dict[Path, str], seed: faults.Seed) -> list[str]:
     found = []
     for path, phrase in files.items():
@@ -188,7 +192,7 @@ def wrong_about(files: dict[Path, str], seed: faults.Seed) -> list[str]:
             result.wrong
             or result.kind != "BadModelFile"
             or phrase not in result.message
-            or result.seconds > 0.2
+            or result.seconds > SECONDS
         ):
             found.append(f"{path.name}: {result.wrong or result.kind}: {result.message}")
     return found

@@ -11,7 +11,6 @@ import pytest
 from rnn_tui.runs.control import send
 from rnn_tui.runs.lock import RunLock
 from rnn_tui.runs.status import read_status
-from rnn_tui.training import checkpoint
 from rnn_tui.training.config import resolve
 from rnn_tui.training.obeying import Orders
 
@@ -46,18 +45,6 @@ def test_commands_while_it_runs(make, wait_for, text):
     assert process.wait(30) == 0
     assert run.events()[-1].data["reason"] == "stopped"
     assert read_status(run).state == "stopped"
-
-
-@pytest.mark.parametrize(("number_", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_signals_save_and_end(make, wait_for, text, number_, code):
-    run = make("a", text, budget={"steps": 100_000})
-    process = run.start()
-    wait_for(lambda: any(e.kind == "train" for e in run.events()))
-    os.kill(process.pid, number_)
-    assert process.wait(30) == code
-    end = run.events()[-1]
-    assert end.data["reason"] == "preempted"
-    assert checkpoint.find(run.checkpoints)[0].step == end.step
 
 
 def test_a_second_worker_is_refused(make, text):

@@ -263,19 +263,3 @@ def test_a_run_that_crashes_waits_for_the_thread(make, text, gate, capsys):
     assert "boom" in capsys.readouterr().err
     assert [(e.kind, e.step) for e in run.events()][-3:] == [("checkpoint", 5), ("error", 6), ("end", 6)]
     checkpoint.find(run.checkpoints)[0].verify()
-
-
-def test_killed_while_one_is_being_written(make, text, wait_for):
-    """There is one at every moment: each step begins the next."""
-    more = {"checkpoint": {"every_steps": 1}, "budget": {"steps": 60}, "watch": {"validate_every": 7}}
-    whole, parts = make("whole", text, **more), make("parts", text, **more)
-    assert whole.train() == 0
-    process = parts.start()
-    wait_for(lambda: any(e.step >= 12 for e in parts.events()) or process.poll() is not None)
-    process.kill()
-    process.wait()
-    found = checkpoint.newest_valid(parts.checkpoints, pytest.fail)
-    assert 10 <= found.step < 60  # that of step 11 was begun when it was there
-    assert parts.train() == 0
-    assert parts.fingerprint() == whole.fingerprint()
-    assert parts.curve() == whole.curve()
