@@ -239,9 +239,8 @@ def narration(event: "Event") -> str:
             where = data.get("device_name") or data.get("device")
             exactness = f"; repeatable {data['exactness']}" if data.get("exactness") else ""
             return f"{what}: {data.get('arch')}, {size} parameters, on {where}{exactness}"
-        case (
-            "note" | "warning" | "divergence" | "rollback"
-        ):  # an error is told when the run has ended with it
+        # an error is told when the run has ended with it
+        case "note" | "warning" | "divergence" | "rollback":
             head = {"warning": "warning: ", "divergence": f"step {event.step}: "}.get(event.kind, "")
             return f"{head}{data.get('message', '')}"
         case "engine" | "threads":

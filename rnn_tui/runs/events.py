@@ -178,19 +178,16 @@ class EventWriter:
         self.fault = ""
         self.dropped = 0
         self._ring: deque[bytes] = deque()
-        self._unsynced: deque[bytes] = (
-            deque()
-        )  # what is in the file since the last fsync, which was up to `_durable`
+        # what is in the file since the last fsync, which was up to `_durable`
+        self._unsynced: deque[bytes] = deque()
         self._in_doubt = False
         self._untold = 0
         self._synced = time.monotonic()
         try:
             self._open(os.O_CREAT)
             try:
-                if not self._size:
-                    fsync_directory(
-                        path.parent
-                    )  # else a power cut takes the file, however durable its lines are
+                if not self._size:  # else a power cut takes the file, however durable its lines are
+                    fsync_directory(path.parent)
                 last = _last_in(path, self._fd)
             except OSError:
                 os.close(self._fd)
@@ -292,9 +289,8 @@ class EventWriter:
 
     def _write_again(self) -> None:
         data = b"".join(self._unsynced)
-        fd = os.open(
-            self.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        )  # with O_APPEND it would go to the end
+        # with O_APPEND it would go to the end
+        fd = os.open(self.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if os.pwrite(fd, data, self._durable) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -80,9 +80,8 @@ def summarise(run: RunFolder) -> RunSummary:
         except RnnTuiError as error:
             damage = str(error)
     view = RunView("damaged", None, False, damage) if run.path.is_symlink() else run_state(run)
-    if (
-        damage and not view.alive
-    ):  # of a living one its settings may not be seen yet, on a network file system
+    # of a living one its settings may not be seen yet, on a network file system
+    if damage and not view.alive:
         view = RunView("damaged", view.status, False, damage)
     status = view.status or Status("damaged")
     created = _created(run, config)

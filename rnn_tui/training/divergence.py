@@ -60,14 +60,15 @@ class Divergence:
         high = loss > max(config.explosion * progress.lowest_loss, progress.first_loss / 2)
         before, progress.high = progress.high, progress.high + steps if config.explosion and high else 0
         if before < config.explosion_steps <= progress.high:
-            self._tell("exploding", progress.step, loss, self._exploding())
+            advice = "the best model so far is kept; a lower rate may help: rnn-tui set RUN lr=…"
+            self._tell("exploding", progress.step, loss, f"{self._exploding()}; {advice}")
 
     def _exploding(self) -> str:
         progress = self.trainer.progress
         loss, lowest = progress.train_loss or math.nan, progress.lowest_loss or math.nan
         return (
             f"the training loss is {loss:.4g}, {loss / lowest:.1f} times its lowest, and has been as high for "
-            f"{progress.high} steps; the best model so far is kept; a lower rate may help: rnn-tui set RUN lr=…"
+            f"{progress.high} steps"
         )
 
     def _tell(self, what: str, step: int, loss: float, message: str) -> None:
@@ -88,22 +89,20 @@ class Divergence:
 
     def no_numbers(self, error: DivergedError) -> Ending | None:
         """Return how the run ends when what the model gives is no number, though its loss was."""
-        progress = self.trainer.progress
-        self._tell("not-finite", progress.step, math.nan, str(error))
-        return None if self.config.policy == "ignore" else Ending("diverged", str(error), error.exit_code)
+        self._tell("not-finite", self.trainer.progress.step, math.nan, str(error))
+        return None if self.config.policy == "ignore" else self._end("the model's output is not a number")
 
     def ending(self) -> Ending | None:
         """Return how the run ends if nothing is done about it."""
         progress = self.trainer.progress
         if self.in_a_row:
-            reason = (
-                f"the loss was not finite for {progress.skipped} updates in a row, at step {progress.step}; the last "
-                "checkpoint is from before; try a lower lr or a smaller clip"
-            )
-        elif self._exploded:
-            reason = f"at step {progress.step} {self._exploding()}"
-        else:
-            return None
+            return self._end(f"the loss was not finite for {progress.skipped} updates in a row")
+        return self._end(self._exploding()) if self._exploded else None
+
+    def _end(self, what: str) -> Ending:
+        progress = self.trainer.progress
+        tried = f", having gone back {progress.rollbacks} times" if progress.rollbacks else ""
+        reason = f"at step {progress.step}{tried}, {what}; the last checkpoint is from before; try a lower lr or clip"
         return Ending("diverged", reason, DivergedError.exit_code)
 
     def go_back(self) -> bool:

@@ -120,10 +120,9 @@ class Orders:
             if command.id in progress.applied:
                 self._requests.done(command)
                 continue
+            # not before those are set which an earlier attempt set later than now
             if command.command == "set" and any(change.kind == "command" for change in self._replay):
-                self._waiting.append(
-                    command
-                )  # until those are set which an earlier attempt set later than now
+                self._waiting.append(command)
                 continue
             # on disk before it takes effect: a crash neither loses nor doubles it
             logged = journal.event(
@@ -147,9 +146,8 @@ class Orders:
                     self.trainer.save("request")
                 case "set":
                     self.set_rate(float(command.args["lr"]))
-            if (
-                logged
-            ):  # else it stays in the inbox, where the next worker finds it if this one dies before it is
+            # else it stays in the inbox, where the next worker finds it if this one dies before it is logged
+            if logged:
                 self._requests.done(command)
         for refused in self._requests.rejected:
             message = f"a request was refused: {refused.name}: {refused.reason}"

@@ -78,9 +78,8 @@ class Edited:
         engine = "" if runtime.engine == "auto" else runtime.engine
 
         def chosen(name: str, value: T, before: T) -> T:
-            return (
-                value if name in self.changed and value else before
-            )  # what is automatic stays as it was chosen
+            # what is automatic stays as it was chosen
+            return value if name in self.changed and value else before
 
         return Pace(
             chosen("runtime.threads", runtime.threads, pace.threads),

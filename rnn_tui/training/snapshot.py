@@ -149,16 +149,13 @@ def take_back(trainer: Trainer, saved: Saved, *, anew: bool = False) -> None:
         generators = _Generators(trainer, saved)
         if progress.window >= (count := len(trainer.task.epoch(progress.epoch))):
             raise ValueError(f"window {progress.window} of an epoch of {count}")
-    except (
-        Exception
-    ) as error:  # of torch, NumPy and Python, at values that are of the right type and senseless
+    # of torch, NumPy and Python, at values that are of the right type and senseless
+    except Exception as error:
         raise _unusable(saved.name, error) from error
     load_weights(saved.model_path, trainer.model)
     trainer.put_back(progress)
     trainer.optimizer.load_state_dict(optimizer)
-    trainer.rate = float(
-        trainer.optimizer.param_groups[0]["lr"]
-    )  # of the last update; a point may still tell it
+    trainer.rate = float(trainer.optimizer.param_groups[0]["lr"])  # a point may still tell it
     trainer.state = carried
     trainer.restart_clock()
     generators.set()

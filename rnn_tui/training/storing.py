@@ -114,9 +114,8 @@ def going_back(session: Session) -> GoBack:
     folder = session.run.checkpoints
 
     def go_back(trainer: Trainer, limit: int, avoid: int | None) -> str | None:
-        if (
-            trainer.update is not trainer.plain
-        ):  # recorded with the memory of an optimiser that is loaded anew
+        # what is recorded knows the memory of an optimiser that is loaded anew
+        if trainer.update is not trainer.plain:
             take_engine(trainer, trainer.pace.engine)
         good = [found for found in checkpoints.find(folder) if found.step <= limit]
         for found in sorted(good, key=lambda one: one.step == avoid):  # stable: the newest first

@@ -13,6 +13,7 @@ from textual._compositor import ChopsUpdate
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver as TextualDriver
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer
 
@@ -107,6 +108,7 @@ class RnnTuiApp(App[None]):
         self.ascii = ascii
         self.descriptions: list[PluginDescription] | None = None
         self.current_pane = ""
+        self._seen_size: Size | None = None
         self.ready = False
         """Whether all panes are there; until then only the first one is."""
         self._waiting: list[Callable[[], object]] = []
@@ -321,6 +323,13 @@ class RnnTuiApp(App[None]):
         super()._display(
             screen, TightUpdate.of(renderable) if type(renderable) is ChopsUpdate else renderable
         )
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Paint everything where a size that changed changed back before it was heard: the terminal has lost what
+        Textual believes is painted."""
+        if event.size == self._seen_size:
+            self.call_after_refresh(self._repaint_all)
+        self._seen_size = event.size
 
     def _repaint_all(self) -> None:
         """Paint everything; after `fg` the terminal is blank and Textual believes it is not."""

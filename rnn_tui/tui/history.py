@@ -25,7 +25,10 @@ class Track:
     values: "array[float]" = field(default_factory=lambda: array("d"))
 
     def add(self, step: float, value: float) -> None:
-        """Append a point."""
+        """Append a point, in the place of the last one if that is of the same step."""
+        if self.steps and self.steps[-1] == step:
+            self.values[-1] = value
+            return
         self.steps.append(step)
         self.values.append(value)
 
@@ -84,6 +87,7 @@ class History:
         """What was measured of the model when the run was complete."""
         self.notes: deque[Note] = deque(maxlen=_NOTES)
         self.checkpoint: int | None = None
+        self._looked = (-1, 0)
         self.events = 0
 
     @property
@@ -117,6 +121,9 @@ class History:
                         case Forecast() as forecast:
                             self.forecast = forecast
                         case Sample() | Transcription() as sample:
+                            if self._looked != (step, event.attempt):
+                                self._drop_samples(step - 1)  # another attempt at this step wrote the same
+                            self._looked = (step, event.attempt)
                             self.samples.append(sample)
                 case "evaluation":
                     self.evaluation = data
@@ -167,11 +174,15 @@ class History:
         points = zip(self.validation.values, self.validation.steps, strict=True)
         lowest = min(((value, at) for value, at in points if math.isfinite(value)), default=None)
         self.best = (int(lowest[1]), lowest[0]) if lowest else None
-        while self.samples and self.samples[-1].step > step:
-            self.samples.pop()
+        self._drop_samples(step)
         if self.forecast is not None and self.forecast.step > step:
             self.forecast = None
         self.evaluation = {}
+
+    def _drop_samples(self, step: int) -> None:
+        """Drop those after `step`."""
+        while self.samples and self.samples[-1].step > step:
+            self.samples.pop()
 
     # -- figures --------------------------------------------------------------------------------------------------
 

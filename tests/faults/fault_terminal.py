@@ -31,6 +31,8 @@ class Terminal:
 
         self.size = size
         self.raw = b""
+        self._shown = ()
+        """The size of the screen that was asked for last, and the bytes that have made it."""
         self.child = pexpect.spawn(
             sys.executable, list(words), env=kept | environment, cwd=str(folder), dimensions=size,
             preexec_fn=before if ignore else None,
@@ -52,13 +54,15 @@ class Terminal:
         self.raw += got
         return got
 
-    def text(self, size=None):
+    def text(self):
         """The screen that all bytes so far make."""
-        rows, columns = size or self.size
-        screen = pyte.Screen(columns, rows)
-        screen.write_process_input = lambda _: None
-        pyte.ByteStream(screen).feed(self.raw)
-        return "\n".join(line.rstrip() for line in screen.display)
+        if self._shown[:1] != (self.size,) or not self.raw.startswith(self._shown[1]):
+            self._screen = pyte.Screen(*self.size[::-1])
+            self._screen.write_process_input = lambda _: None
+            self._stream, self._shown = pyte.ByteStream(self._screen), (self.size, b"")
+        self._stream.feed(self.raw[len(self._shown[1]) :])
+        self._shown = (self.size, self.raw)
+        return "\n".join(line.rstrip() for line in self._screen.display)
 
     def wait_for(self, *words, seconds=30, since=0):
         """Read until one of `words` came by among the bytes from `since` on."""
@@ -68,12 +72,17 @@ class Terminal:
             if time.monotonic() > deadline or not (self.alive or self.read()):
                 raise AssertionError(f"{words} never came; the screen:\n{self.text()}")
 
-    def wait_to_see(self, *words, seconds=30):
+    def wait_to_see(self, *words, seconds=60):
         """Read until the screen shows one of `words`; an app sends no more of a text than what changed."""
+        self.wait_until(lambda: any(word in self.text() for word in words), seconds, f"to see {words}")
+
+    def wait_until(self, condition, seconds=60, what="for the screen"):
+        """Read until `condition` is met: that nothing comes for a while says nothing where others want the cores."""
         deadline = time.monotonic() + seconds
-        while not any(word in self.text() for word in words):
-            self.read(0.2)
-            assert time.monotonic() < deadline, f"{words} never came; the screen:\n{self.text()}"
+        while not condition():
+            self.settle(0.05, 0.5)
+            if time.monotonic() > deadline or not (self.alive or self.read()):
+                raise AssertionError(f"waited in vain {what}:\n{self.text()}")
 
     def settle(self, quiet=0.3, seconds=10):
         """Read until nothing came for a while."""
@@ -111,7 +120,7 @@ class Terminal:
         times = psutil.Process(self.pid).cpu_times()
         return times.user + times.system
 
-    def end(self, seconds=15):
+    def end(self, seconds=30):
         """Wait for the end; return the exit code, 128 and the signal's number where that ended it; None if it lives."""
         deadline = time.monotonic() + seconds
         while self.alive:

@@ -51,7 +51,7 @@ PAYLOADS = {
     "zero width": "mark" + "\u200b\u200d\u2060\ufeff" * 200 + "mark",
     "selectors and tags": "mark" + "\ufe0f\U000e0100\U000e0041" * 300,
     "fillers": "mark" + "\u3164\u115f\uffa0\u00ad" * 200,
-    "long line": "mark" + "x" * 2_000_000,
+    "long line": "mark" + "x" * 200_000,
     # markup
     "markup": "[/] [/mark] [b]mark[/i] [link=http://x]mark [mark",
     "action": "[@click=app.quit]mark[/] [@click='app.bell']mark",

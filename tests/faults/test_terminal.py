@@ -31,9 +31,11 @@ TEXTS = list(PAYLOADS.values())
 # -- the function itself ----------------------------------------------------------------------------------------------
 
 
-def test_what_may_reach_a_terminal():
+def test_what_may_reach_a_terminal(amount):
     """Every code point, between letters and in a run; twice is once."""
     for first in range(0, 0x110000, 0x1000):
+        if 0x40000 <= first < 0xE0000 and first % amount(0x10000, 1):
+            continue  # of a plane without characters a block is enough
         block = [chr(code) for code in range(first, first + 0x1000)]
         text = "a".join(block)
         for newlines in (False, True)[: 1 + (first < 0x10000)]:
@@ -162,7 +164,7 @@ async def watch(app, pilot, looker, words, corpus, folder):
     app.open_run("plain-1")
     await looker.until(lambda: app.pane("train").monitor.history.events > 10)
     await looker.look("monitor")
-    for width, height in ((80, 24), (150, 50), (110, 36)):
+    for width, height in ((80, 24), (150, 50), (110, 36))[:: 2 if words.few else 1]:
         await pilot.resize_terminal(width, height)
         app.pane("train").monitor.draw()
         await looker.look(f"monitor {width}x{height}")
@@ -170,7 +172,7 @@ async def watch(app, pilot, looker, words, corpus, folder):
     await looker.until(lambda: app.pane("train").monitor.history.forecast is not None)
     app.pane("train").monitor.draw()
     await looker.look("forecast")
-    for name in os.listdir(folder / "runs"):
+    for name in os.listdir(folder / "runs")[: 2 if words.few else None]:
         app.open_run(name)
     await looker.look("other runs")
 
@@ -347,7 +349,10 @@ async def test_every_screen_needs_safe_text(tmp_path, monkeypatch, figures):
 
 
 def paint(folder, shift, *, broken=False):
-    """Go through the panes of a hostile world by keys, in a pseudo-terminal; return what was found in its bytes."""
+    """Go through the panes of a hostile world by keys, in a pseudo-terminal; return what was found in its bytes.
+
+    Of an app that guards nothing the first panes are enough.
+    """
     words, plain, corpus = make_world(folder, TEXTS, shift)
     shutil.copy(corpus, folder / "mark")
     lock = RunLock.acquire(plain)
@@ -356,22 +361,11 @@ def paint(folder, shift, *, broken=False):
     try:
         terminal.wait_for("Corpus", "mark")
         terminal.settle(0.5)
-        for key in ("\x1b2", "\x1b4", "mjmjm", "x", "\x1b", "\x1b5", "j", "j", "j", "\x1b1", "/mark\r"):
-            terminal.send(key)
-            terminal.settle(0.2, 3)
-        for key in (
-            "v",
-            "l",
-            "x",
-            "\x1b[6~",
-            "\x1b3",
-            "mark \r",
-            "\x1b[200~" + words.plain()[:900] + "\x1b[201~",
-            "\x1bOR",
-        ):
-            terminal.send(key)
-            terminal.settle(0.2, 3)
-        for key in ("\x1b2", "n", "\x1b[200~" + words.plain()[:900] + "\x1b[201~", "\x13", "\x1b", "\x1b"):
+        pastes = ["\x1b[200~" + words.plain()[:900] + "\x1b[201~" for _ in range(2)]
+        keys = ["\x1b2", "\x1b4", "mjmjm", "x", "\x1b", "\x1b5", "j", "j", "j", "\x1b1", "/mark\r"]
+        keys += ["v", "l", "x", "\x1b[6~", "\x1b3", "mark \r", pastes[0], "\x1bOR"]
+        keys += ["\x1b2", "n", pastes[1], "\x13", "\x1b", "\x1b"]
+        for key in keys[: 2 if broken else None]:
             terminal.send(key)
             terminal.settle(0.2, 3)
         found = misprinted(terminal.raw)
@@ -400,7 +394,7 @@ def test_every_pane_in_a_terminal(tmp_path, amount, figures):
     assert found == []
 
 
-def test_a_terminal_would_see_it_without_safe_text(tmp_path, amount, figures):
+def test_a_terminal_would_see_it_without_safe_text(tmp_path, figures):
     found, _ = paint(tmp_path, 7, broken=True)
     figures("terminal", f"safe_text left out in a pseudo-terminal: {len(found)} found")
     assert found

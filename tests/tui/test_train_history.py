@@ -193,3 +193,17 @@ def test_a_rollback_drops_what_lay_beyond_as_a_resume_does() -> None:
     ]  # fmt: skip
     kept = [e.step for e in effective(events) if e.kind == "train"]
     assert kept == list(history.loss.steps)
+
+
+def test_what_two_attempts_measured_at_one_step_stands_once() -> None:
+    """A kill between the last step and the end of a run."""
+    last = [("train", {"loss": 2.0}), ("sample", {"text": "a"}), ("sample", {"text": "b"})]
+    events = [event("train", 5, loss=3.0), event("sample", 5, text="x")]
+    events += [event(kind, 10, **data) for kind, data in last]
+    events += [event("resume", 10, 2, from_step=10)] + [event(kind, 10, 2, **data) for kind, data in last]
+    history = History()
+    history.add(events)
+    assert list(zip(history.loss.steps, history.loss.values, strict=True)) == [(5, 3.0), (10, 2.0)]
+    assert [sample.step for sample in history.samples] == [5, 10, 10]
+    kept = [(e.kind, e.step) for e in effective(events) if e.kind != "resume"]
+    assert kept == [("train", 5), ("sample", 5), ("train", 10), ("sample", 10), ("sample", 10)]
