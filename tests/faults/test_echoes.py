@@ -4,6 +4,7 @@ import os
 import random
 
 import hostile_world
+import pytest
 from fault_terminal import Terminal, given_back
 from hostile_world import Words, identity, make_world
 from payloads import PAYLOADS, misprinted
@@ -94,6 +95,7 @@ def test_every_echo(tmp_path, capfd, monkeypatch, amount, seed, figures):
     assert found == []
 
 
+@pytest.mark.slow
 def test_every_echo_needs_safe_text(tmp_path, capfd, monkeypatch, figures):
     identity(monkeypatch)
     texts = [PAYLOADS[name] for name in ("clear", "clipboard ST", "C1", "bidi")]

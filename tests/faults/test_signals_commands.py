@@ -157,6 +157,7 @@ def wait_for_run(run):
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_foreground_run_ends_with_its_terminal(fox, figures):
     """The terminal is closed under it: it writes a checkpoint and ends, and so does the command."""
     run = RunFolder(fox / "runs" / "tied")

@@ -380,6 +380,7 @@ def paint(folder, shift, *, broken=False):
     return found, size
 
 
+@pytest.mark.slow
 def test_every_pane_in_a_terminal(tmp_path, amount, figures):
     found, size, worlds = [], 0, amount(1, 4)
     for shift in range(worlds):

@@ -14,7 +14,7 @@ from textual.widgets import Input
 from rnn_tui.safetext import safe_text
 
 HISTORY = 200
-LONGEST = 100_000
+LONGEST = 20_000
 """Characters; a longer paste is cut."""
 _TYPED = str.maketrans({"␊": "\n", "␉": "\t"})
 
