@@ -50,10 +50,10 @@ def answers(terminal, seconds=60):
     return True
 
 
-def leaves(terminal, code=0):
+def leaves(terminal, code=0, seconds=30):
     """Quit; return what is wrong with the end."""
     terminal.send(QUIT)
-    ended = terminal.end()
+    ended = terminal.end(seconds)
     wrong = given_back(terminal.raw)
     return wrong + ([f"exit code {ended}"] if ended != code else [])
 
@@ -231,7 +231,7 @@ def type_bytes(folder, pieces, **more):
         terminal.send("  ")  # ends what is unfinished
         found += [] if answers(terminal) else ["no key is answered"]
         terminal.resize(24, 80)
-        found += leaves(terminal)
+        found += leaves(terminal, seconds=120)  # 15,000 bytes of noise keep it busy for a minute
     return found
 
 
