@@ -27,7 +27,8 @@ from rnn_tui.model.header import ModelFile
 from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 
-SECONDS = 0.2
+SECONDS = 1.0
+"""Of the processor, for one file: 0.03 to 0.15 are usual, and more where others want the cores."""
 MEGABYTES = 50
 PATIENCE = 5.0  # seconds after which a file hangs
 

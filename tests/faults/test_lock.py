@@ -282,7 +282,7 @@ def test_what_is_no_lock_file_is_refused_at_once(run, kind, tmp_path, thing):
         RunLock.acquire(run)
     with pytest.raises(DiskError, match="could not open the lock of run one"):
         held(run)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 20  # and not for ever, as a pipe that is opened
     assert (tmp_path / "victim").read_text() == "keep"
     assert not (tmp_path / "absent").exists()
 

@@ -180,10 +180,6 @@ def odd_files(folder: Path) -> dict[Path, str]:
     }  # fmt: skip
 
 
-SECONDS = 1.0
-"""Of the processor, for one file: 0.03 to 0.15 are usual, and more where others want the cores."""
-
-
 def wrong_about(files: dict[Path, str], seed: faults.Seed) -> list[str]:
     found = []
     for path, phrase in files.items():
@@ -192,7 +188,7 @@ def wrong_about(files: dict[Path, str], seed: faults.Seed) -> list[str]:
             result.wrong
             or result.kind != "BadModelFile"
             or phrase not in result.message
-            or result.seconds > SECONDS
+            or result.seconds > faults.SECONDS
         ):
             found.append(f"{path.name}: {result.wrong or result.kind}: {result.message}")
     return found

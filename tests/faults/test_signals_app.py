@@ -187,7 +187,7 @@ def test_a_terminal_that_vanishes_with_hangups_ignored(tmp_path, figures):
         f"terminal gone, SIGHUP ignored: ended after {took or 9:.1f} s and {spent:.1f} s of processor time",
     )
     assert took is not None
-    assert spent < 1.5
+    assert spent < 4  # and not all of ten seconds, as Textual's own
 
 
 @pytest.mark.slow

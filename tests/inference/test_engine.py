@@ -243,7 +243,7 @@ def test_cancel_while_generating(engine):
     begin = time.monotonic()
     engine.send(op="cancel", target=2)
     done = engine.answer(2)[-1]
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
     assert (done["event"], done["reason"]) == ("done", "cancelled")
     assert 0 < done["tokens"] < 10_000_000
     # the state is that of what was given: going on from it works

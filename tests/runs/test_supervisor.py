@@ -110,8 +110,8 @@ def test_a_resumed_run_is_followed_through_to_its_new_end(run: RunFolder, fake_w
     assert events[-1].attempt == 2
     # a watcher of a run that is over sees all of it and is not kept waiting
     begun = time.monotonic()
-    assert list(follow(run)) == events
-    assert time.monotonic() - begun < 1
+    assert list(follow(run, poll=60)) == events
+    assert time.monotonic() - begun < 30
 
 
 def test_a_complete_run_is_not_begun_again(run: RunFolder, fake_worker: SetWorker) -> None:
