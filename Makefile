@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test faults recipes check format bench experiments docs clean
+.PHONY: help demo test slow faults recipes check format bench experiments docs clean
 
 help:
 	@echo "make demo          one minute of training on the built-in corpus, then a completion"
 	@echo "make test          the tests, under ten minutes on two cores"
+	@echo "make slow          the tests that are too long for that: an empty environment, every recipe, every form"
 	@echo "make faults        what is promised when something fails, at full length: fifteen minutes on four cores"
 	@echo "make recipes       every recipe shortened, as a test"
 	@echo "make check         formatting, lint, types, import contracts"
@@ -27,6 +28,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto
+
+slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -n auto -m slow
 
 faults: $(VENV)/.installed
 	RNN_TUI_FAULTS=long $(BIN)/python -m pytest -n auto -m 'slow or not slow' tests/faults

@@ -24,6 +24,8 @@ PARTS = {
     "checkpoint": "checkpoints:checkpoint",
     "cold": "cold:first_step",
     "startup": "startup:startup",
+    "charts": "charts:charts",
+    "app": "app:app",
 }
 
 

@@ -1,6 +1,7 @@
-"""Make the pictures of the README from the app itself: `make docs`.
+"""Make the pictures and the recording of the README from the app itself: `make docs`.
 
-Trains the demo for a minute in a folder of its own, then shows each pane and saves it as SVG.
+Trains the demo for a minute in a folder of its own, as a newcomer does, and goes through the panes. What is recorded is
+shown faster where nothing happens but training.
 """
 
 import asyncio
@@ -8,6 +9,8 @@ import os
 import re
 import tempfile
 from pathlib import Path
+
+from recording import Recording  # beside this file
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = (112, 34)
@@ -22,26 +25,48 @@ def save(app: object, name: str) -> None:
 
 
 async def take(runs_dir: Path) -> None:
-    """Start the demo in the app, as a newcomer does, and take a picture of each pane on the way."""
+    """Start the demo in the app and take a picture of each pane on the way."""
     from rnn_tui.tui.app import RnnTuiApp
 
-    app = RnnTuiApp(runs_dir, demo=True)
+    film = Recording("rnn-tui")
+    app = RnnTuiApp(runs_dir)
     async with app.run_test(size=SIZE) as pilot:
-        await asyncio.sleep(48)
-        await pilot.pause()
+
+        async def watch(seconds: float, every: float, shown: float) -> None:
+            for _ in range(round(seconds / every)):
+                await asyncio.sleep(every)
+                film.take(app, shown)
+
+        async def press(*keys: str, then: float = 0.5) -> None:
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause()
+                film.take(app, 0.08)
+            await watch(then, 0.5, 0.5)
+
+        while not app.ready:
+            await asyncio.sleep(0.1)
+        await press("alt+1", "b", then=6)
+        await press("p", then=2)
+        save(app, "corpus")
+        await press("alt+2", "d", then=1)
+        await watch(45, 1.5, 0.3)
         save(app, "train")
         while app.current_pane != "prompt":
-            await asyncio.sleep(0.5)
-        await asyncio.sleep(12)
-        await pilot.pause()
+            await watch(1, 1, 0.2)
+        await watch(4, 0.5, 0.5)
+        await press("f3", then=1)
+        await press(*"class ", "enter", then=4)
         save(app, "prompt")
-        for key, name in (("alt+1", "corpus"), ("alt+4", "runs"), ("alt+5", "plugins")):
+        await press("alt+5", then=1)
+        await press("i", then=8)
+        save(app, "inspect")
+        await press("n", "n", "n", then=1)
+        film.save(PICTURES / "session.svg")
+        for key, name in (("alt+5", "runs"), ("alt+6", "plugins")):
             await pilot.press(key)
+            await asyncio.sleep(2)
             await pilot.pause()
-            if name == "corpus":
-                await pilot.press("b")
-                await asyncio.sleep(8)
-            await asyncio.sleep(1)
             save(app, name)
 
 

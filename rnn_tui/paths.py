@@ -11,6 +11,11 @@ def config_dir() -> Path:
     return Path(os.environ.get("RNN_TUI_CONFIG_DIR") or platformdirs.user_config_dir("rnn-tui"))
 
 
+def settings_file() -> Path:
+    """Where the user's own settings are looked for."""
+    return config_dir() / "config.toml"
+
+
 def data_dir() -> Path:
     """Downloaded corpora: kept until the user removes them."""
     return Path(os.environ.get("RNN_TUI_DATA_DIR") or platformdirs.user_data_dir("rnn-tui"))

@@ -1,5 +1,7 @@
 """What the shell completes with, from names and metadata alone: nothing is imported that computes."""
 
+from pathlib import Path
+
 import click
 from click.shell_completion import CompletionItem
 
@@ -55,14 +57,46 @@ def corpora(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
 
 def runs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a run; the folders are not opened."""
+    try:
+        names = sorted(
+            path.name
+            for path in _runs_dir(context).iterdir()
+            if not path.name.startswith(".") and (path / "config.toml").is_file()
+        )
+    except OSError:
+        return []
+    return _items(dict.fromkeys(names, ""), incomplete)
+
+
+def _runs_dir(context: click.Context) -> Path:
     from rnn_tui.paths import default_runs_dir
 
-    folder = (
-        context.params.get("runs_dir") or context.find_root().params.get("runs_dir") or default_runs_dir()
-    )
+    chosen: Path | None = context.params.get("runs_dir") or context.find_root().params.get("runs_dir")
+    return chosen or default_runs_dir()
+
+
+def tags(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a tag that some run has; with the sign before it where one is typed."""
+    from rnn_tui.runs.labels import read_labels
+    from rnn_tui.runs.layout import RunFolder
+
+    sign = incomplete[:1] if incomplete[:1] in ("+", "-") else ""
     try:
-        names = sorted(path.name for path in folder.iterdir() if (path / "config.toml").is_file())
+        folders = [path for path in _runs_dir(context).iterdir() if not path.name.startswith(".")]
     except OSError:
+        return []
+    found = {tag for path in folders for tag in read_labels(RunFolder(path)).tags}
+    return _items({sign + tag: "" for tag in sorted(found)}, incomplete)
+
+
+def trashed(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a run in the trash."""
+    from rnn_tui.errors import RnnTuiError
+    from rnn_tui.runs.trash import list_trash
+
+    try:
+        names = sorted({one.name for one in list_trash(_runs_dir(context))})
+    except RnnTuiError:
         return []
     return _items(dict.fromkeys(names, ""), incomplete)
 

@@ -7,8 +7,11 @@ import click
 from rnn_tui.cli.base import Group, json_option
 from rnn_tui.cli.complete import recipes
 from rnn_tui.cli.output import emit, out, say, shown, table
-from rnn_tui.cli.settings import combine, settings_options, user_config_file
+from rnn_tui.cli.settings import settings_options
+from rnn_tui.paths import settings_file
+from rnn_tui.preferences import SECTION, Preferences
 from rnn_tui.training.config import Layer, resolve, sections, to_dict
+from rnn_tui.training.layers import combine
 
 
 @click.group(cls=Group, examples="rnn-tui config show\nrnn-tui config path\nrnn-tui config init")
@@ -52,7 +55,7 @@ def show(layers: list[Layer], recipe_name: str | None, as_json: bool) -> None:
 @json_option
 def path(as_json: bool) -> None:
     """Print where your own settings file is looked for."""
-    file = user_config_file()
+    file = settings_file()
     if as_json:
         emit({"path": file, "exists": file.is_file()})
     else:
@@ -70,11 +73,11 @@ def init() -> None:
     from rnn_tui.files import disk_error, replace_file
     from rnn_tui.plugin.options import option_infos
 
-    file = user_config_file()
+    file = settings_file()
     if file.exists():
         raise BusyError(f"{file} exists already; edit it, or move it away first")
     lines = ["# Your own settings for rnn-tui. Remove the # in front of a line to set it.", ""]
-    for section, declared in sections().items():
+    for section, declared in (sections() | {SECTION: Preferences}).items():
         lines.append(f"[{section}]")
         for info in option_infos(declared):
             # of one line each: a list as JSON has it is one in TOML, too
@@ -82,9 +85,32 @@ def init() -> None:
             setting = f"{info.name} = {value}" if value else tomli_w.dumps({info.name: info.default}).strip()
             lines += [f"# {info.help}", f"# {setting}"]
         lines.append("")
+    lines += [
+        "# Keys of your own; rnn-tui config keys lists the names.",
+        f"# [{SECTION}.keys]",
+        '# "train.pause" = "p"',
+        "",
+    ]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(error, f"could not create {file.parent}") from error
     replace_file(file, "\n".join(lines).encode())
     out(file)
+
+
+@config.command("keys", examples="rnn-tui config keys\nrnn-tui config keys --json")
+@json_option
+def keys(as_json: bool) -> None:
+    """List what keys of the app do, with the name that [app.keys] knows each by."""
+    from rnn_tui.tui.key_tables import key_tables
+
+    listed = [
+        {"id": row.id, "keys": row.key, "does": row.tooltip}
+        for table in key_tables().values()
+        for row in table
+    ]
+    if as_json:
+        emit(listed)
+    else:
+        table(["id", "keys", "does"], [(row["id"], row["keys"], row["does"]) for row in listed])

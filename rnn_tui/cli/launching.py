@@ -13,9 +13,9 @@ import click
 
 from rnn_tui.cli.following import Figures, show_events, view
 from rnn_tui.cli.output import count, duration, emit, figure, out, pairs, progress_bar, say
-from rnn_tui.cli.settings import combine
 from rnn_tui.errors import BusyError, DiskError, InputError, PluginError, UsageError
 from rnn_tui.tasks.metrics import perplexity
+from rnn_tui.training.layers import combine
 
 if TYPE_CHECKING:
     from rnn_tui.runs.folder import RunFolder

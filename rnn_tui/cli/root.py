@@ -26,7 +26,7 @@ ENTRIES = {
     "recipes": Entry(
         "rnn_tui.cli.recipes", "recipes", START, "The classic experiments by name: list, show, run."
     ),
-    "runs": Entry("rnn_tui.cli.runs", "runs", STEER, "List, show, compare and remove runs."),
+    "runs": Entry("rnn_tui.cli.runs", "runs", STEER, "List, compare, label, rename and remove runs."),
     "watch": Entry("rnn_tui.cli.control", "watch", STEER, "Follow a run."),
     "pause": Entry("rnn_tui.cli.control", "pause", STEER, "Pause a run at its next step."),
     "resume": Entry("rnn_tui.cli.control", "resume", STEER, "Go on with a paused, stopped or crashed run."),
@@ -35,6 +35,9 @@ ENTRIES = {
     "set": Entry("rnn_tui.cli.control", "set_", STEER, "Change the learning rate of a run."),
     "prompt": Entry("rnn_tui.cli.prompt", "prompt", USE, "Complete a text with a model."),
     "eval": Entry("rnn_tui.cli.evaluate", "evaluate", USE, "Perplexity, bpc and bpb beside baselines."),
+    "inspect": Entry(
+        "rnn_tui.cli.inspect", "inspect", USE, "Which units fire on what, gates, and reach of gradients."
+    ),
     "stats": Entry(
         "rnn_tui.cli.corpus", "stats", USE, "What is in a corpus, and whether it can be trained on."
     ),

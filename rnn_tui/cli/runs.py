@@ -1,6 +1,6 @@
 """`rnn-tui runs`: what has been trained, side by side."""
 
-import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,10 @@ import click
 
 from rnn_tui.cli.base import Group, json_option, runs_dir_option
 from rnn_tui.cli.complete import runs as complete_runs
+from rnn_tui.cli.complete import tags as complete_tags
 from rnn_tui.cli.output import count, duration, emit, figure, out, pairs, plain, say, shown, size, table
+from rnn_tui.cli.runs_keeping import export, note, rename, restore, rm, tag, trash
 from rnn_tui.errors import UsageError
-from rnn_tui.safetext import safe_text
 
 if TYPE_CHECKING:
     from rnn_tui.runs.folder import RunFolder
@@ -25,34 +26,61 @@ def runs() -> None:
 
 
 @runs.command(
-    "list", examples="rnn-tui runs list\nrnn-tui runs list --json | jq '.[] | select(.state==\"running\")'"
+    "list",
+    examples="""
+    rnn-tui runs list
+    rnn-tui runs list --filter 'arch:lstm loss<1.6' --sort loss
+    rnn-tui runs list --tag keep --json | jq '.[].name'
+    """,
+)
+@click.option(
+    "--filter",
+    "wanted",
+    default="",
+    metavar="WORDS",
+    help="Only runs that all WORDS hold for: part of a name, tag, corpus, architecture or state; key:text, such as "
+    "tag:keep state:running arch:lstm; numbers as in loss<1.6 step>=2k updated<3h; -word turns a word round.",
+)
+@click.option("--tag", "tagged", multiple=True, shell_complete=complete_tags, help="Only runs with this tag.")
+@click.option(
+    "--sort",
+    "order",
+    default="created",
+    metavar="KEY",
+    help="The order: name, state, loss, step, updated, size, …; -KEY the other way round.  [default: created]",
 )
 @json_option
 @runs_dir_option
-def list_(as_json: bool, runs_dir: Path) -> None:
+def list_(wanted: str, tagged: tuple[str, ...], order: str, as_json: bool, runs_dir: Path) -> None:
     """List the runs, the newest first."""
     from rnn_tui.runs.listing import list_runs
+    from rnn_tui.runs.query import check_sort, parse_filter, sort_runs
 
-    found = list_runs(runs_dir)
+    holds, order = parse_filter(wanted, now=time.time()), check_sort(order)
+    known = list_runs(runs_dir)
+    found = sort_runs((run for run in known if holds(run) and set(tagged) <= set(run.tags)), order)
     if as_json:
         emit(found)
         return
     if not found:
-        say(f"there are no runs in {runs_dir} yet; rnn-tui demo makes one in a minute")
+        none = f"there are no runs in {runs_dir} yet; rnn-tui demo makes one in a minute"
+        say(none if not known else f"none of the {len(known)} runs in {runs_dir} is like that")
         return
+    columns = [
+        "run",
+        "state",
+        "architecture?",
+        "tokenizer?",
+        "corpus",
+        "step>",
+        "loss?>",
+        "validation>",
+        "best?>",
+    ]
+    # where no run has tags or a note, neither has a column
+    extra = [name for name in ("tags", "note") if any(getattr(run, name) for run in found)]
     table(
-        [
-            "run",
-            "state",
-            "architecture?",
-            "tokenizer?",
-            "corpus",
-            "step>",
-            "loss?>",
-            "validation>",
-            "best?>",
-            "size?>",
-        ],
+        [*columns, "size?>", *(f"{name}?" for name in extra)],
         [
             (
                 run.name,
@@ -65,6 +93,7 @@ def list_(as_json: bool, runs_dir: Path) -> None:
                 figure(run.validation_loss),
                 figure(run.best_loss),
                 size(run.size_bytes),
+                *(shown(getattr(run, name)) for name in extra),
             )
             for run in found
         ],
@@ -92,6 +121,8 @@ def show(run: str, as_json: bool, runs_dir: Path) -> None:
             "state": " ".join(
                 filter(None, (record["state"], record["message"] and f"({record['message']})"))
             ),
+            "tags": " ".join(record["tags"]),
+            "note": record["note"],
             "parameters": count(record["parameters"]),
             "steps": count(status.get("step")),
             "time": duration(status.get("elapsed")),
@@ -128,10 +159,13 @@ def gather(run: "RunFolder") -> dict[str, Any]:
     import msgspec
 
     from rnn_tui.runs.events import EventReader, effective, number
+    from rnn_tui.runs.labels import read_labels
     from rnn_tui.runs.status import run_state
     from rnn_tui.runs.switches import SWITCHES, in_force
 
-    seen = run_state(run)
+    seen, labels = run_state(run), read_labels(run)
+    if labels.warning:
+        say(f"run {run.name}: {labels.warning}")
     reader = EventReader(run.events_path)
     events = effective(reader.poll())
     if reader.bad_lines:
@@ -149,6 +183,8 @@ def gather(run: "RunFolder") -> dict[str, Any]:
         "path": run.path,
         "state": seen.state,
         "message": seen.message,
+        "tags": labels.tags,
+        "note": labels.note,
         "status": msgspec.to_builtins(seen.status) if seen.status else None,
         "parameters": start.get("parameters") if start else None,
         "start": start,
@@ -240,20 +276,5 @@ def _cell(value: object) -> str:
     return count(value) if isinstance(value, int | float) else shown(value)
 
 
-@runs.command("rm", examples="rnn-tui runs rm lstm-book-1\nrnn-tui runs rm old-1 old-2 --yes")
-@click.argument("names", nargs=-1, required=True, metavar="RUN ...", shell_complete=complete_runs)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@runs_dir_option
-def rm(names: tuple[str, ...], yes: bool, runs_dir: Path) -> None:
-    """Delete runs for good, with their models and checkpoints."""
-    from rnn_tui.runs.folder import find_run, remove_run
-
-    if not yes and not sys.stdin.isatty():
-        raise UsageError("rm asks before it deletes; give --yes where nobody can answer")
-    folders = [find_run(runs_dir, name) for name in names]
-    for folder in folders:
-        if not yes and not click.confirm(safe_text(f"Delete {folder.path} for good?"), err=True):
-            say(f"{folder.name} is kept")
-            continue
-        remove_run(folder)
-        out(folder.name)
+for command in (tag, note, rename, rm, restore, trash, export):
+    runs.add_command(command)

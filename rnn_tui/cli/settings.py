@@ -1,4 +1,4 @@
-"""The flags that are settings of a run, and the layers that come before them.
+"""The flags that are settings of a run; what comes before them is read in `rnn_tui.training.layers`.
 
 Types, choices, defaults and help come from the dataclasses of `rnn_tui.training.config`; the table here says
 only which settings have a flag of their own. Every other one is reached by `--set section.key=value`.
@@ -7,8 +7,7 @@ only which settings have a flag of their own. Every other one is reached by `--s
 import functools
 import os
 import re
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +16,8 @@ import click
 from rnn_tui.cli.base import HeadedOption
 from rnn_tui.cli.complete import architectures, tokenizers
 from rnn_tui.errors import UsageError
-from rnn_tui.paths import config_dir
-from rnn_tui.plugin.options import OptionInfo, option_infos
-from rnn_tui.training.config import BUDGETS, Layer, read_toml, sections
-
-NOT_SETTINGS = {"about"}
-"""Tables of a run's own config.toml that are no settings, so that `--config runs/NAME/config.toml` works."""
-PLUGINS = {"model": "arch", "tokenizer": "name"}
-"""Sections whose `options` belong to the plugin that this key names."""
+from rnn_tui.training.config import Layer
+from rnn_tui.training.layers import environment_layers, file_layers, literal, setting_infos
 
 
 class Flag(NamedTuple):
@@ -84,7 +77,7 @@ COMPLETIONS = {"--arch": architectures, "--tokenizer": tokenizers}
 
 
 def _option(flag: Flag) -> HeadedOption:
-    info = _infos(flag.section)[flag.key]
+    info = setting_infos(flag.section)[flag.key]
     attributes: dict[str, Any] = {"default": None}
     declaration, text = flag.name, info.help
     if info.type == "bool":
@@ -109,11 +102,6 @@ def _option(flag: Flag) -> HeadedOption:
     return HeadedOption(
         [declaration, _parameter(flag)], heading=HEADINGS[flag.section], help=text, **attributes
     )
-
-
-@functools.cache
-def _infos(section: str) -> dict[str, OptionInfo]:
-    return {info.name: info for info in option_infos(sections()[section])}
 
 
 def _parameter(flag: Flag) -> str:
@@ -218,84 +206,3 @@ def assignment_layer(text: str) -> Layer:
     if len(keys) == 2:
         return "--set", {section: {"options": {keys[1]: literal(value)}}}
     return "--set", {section: {keys[0]: literal(value, section, keys[0])}}
-
-
-def literal(text: str, section: str = "", key: str = "") -> Any:
-    """Read a value as TOML writes it; what is no TOML, and all for a setting that holds text, is a string."""
-    info = _infos(section).get(key) if section in sections() else None
-    if info and info.many and not text.startswith("["):
-        return [text] if info.type == "str" else [literal(part) for part in text.split(",")]
-    if info and info.type in ("str", "choice") and not info.many:
-        return text
-    if info and info.type == "choices" and not text.startswith("["):
-        return [word.strip() for word in text.split(",") if word.strip()]
-    try:
-        found = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return found["value"] if len(found) == 1 else text  # a text may go on with a line of its own
-
-
-def environment_layers(environment: Mapping[str, str]) -> list[Layer]:
-    """Return the settings given as `RNN_TUI_<SECTION>_<KEY>`."""
-    layers: list[Layer] = []
-    for name, value in sorted(environment.items()):
-        match = re.fullmatch(rf"RNN_TUI_({'|'.join(sections())})_(\w+)", name, re.IGNORECASE)
-        if match and name.isupper() and name != "RNN_TUI_DATA_DIR":  # that one is `rnn_tui.paths`'s
-            section, key = match[1].lower(), match[2].lower()
-            layers.append((name, {section: {key: literal(value, section, key)}}))
-    return layers
-
-
-def user_config_file() -> Path:
-    """Return where the user's own settings are looked for."""
-    return config_dir() / "config.toml"
-
-
-def file_layers(named: Path | None) -> list[Layer]:
-    """Return the settings of the user's file, where there is one, and of the file that `--config` names."""
-    files = [*([user_config_file()] if user_config_file().is_file() else []), *([named] if named else [])]
-    layers: list[Layer] = []
-    for path in files:
-        values = {key: value for key, value in read_toml(str(path)).items() if key not in NOT_SETTINGS}
-        layers.append((str(path), values))
-    return layers
-
-
-def combine(layers: Sequence[Layer]) -> list[Layer]:
-    """Return `layers`, weakest first, so that what belongs together is replaced together.
-
-    - Options of a plugin add up while the layers mean the same plugin; they go when one names another.
-    - Of steps, epochs and minutes, the strongest source that sets any decides alone: `--minutes 3` on a recipe
-      of 500 epochs trains three minutes. All flags are one source, and so is the environment.
-    """
-    combined: list[Layer] = []
-    budget_source = ""
-    options: dict[str, dict[str, Any]] = {section: {} for section in PLUGINS}
-    names = {section: getattr(sections()[section](), key) for section, key in PLUGINS.items()}
-    for origin, settings in layers:
-        merged: dict[str, Any] = {
-            key: dict(v) if isinstance(v, Mapping) else v for key, v in settings.items()
-        }
-        for section, key in PLUGINS.items():
-            values = merged.get(section)
-            if not isinstance(values, dict):
-                continue
-            if values.get(key, names[section]) != names[section]:
-                names[section] = values[key]
-                if options[section]:
-                    options[section] = {}
-                    values.setdefault("options", {})
-            if isinstance(values.get("options"), Mapping):
-                options[section] = values["options"] = options[section] | dict(values["options"])
-        budget = merged.get("budget")
-        if isinstance(budget, dict) and any(key in budget for key in BUDGETS):
-            if _source(origin) != budget_source:
-                merged["budget"] = dict.fromkeys(BUDGETS, 0) | budget
-            budget_source = _source(origin)
-        combined.append((origin, merged))
-    return combined
-
-
-def _source(origin: str) -> str:
-    return "flags" if origin.startswith("-") else "environment" if origin.startswith("RNN_TUI_") else origin

@@ -1,5 +1,6 @@
 """Statistics of a corpus as text to be read, for each task."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,19 @@ if TYPE_CHECKING:
     from rnn_tui.corpus.findings import Finding
     from rnn_tui.corpus.pair_statistics import PairStatistics
     from rnn_tui.corpus.passages import Passages
+    from rnn_tui.corpus.remedies import Remedy
     from rnn_tui.corpus.series_statistics import SeriesStatistics
     from rnn_tui.corpus.statistics import CorpusStatistics, TokenCount
+    from rnn_tui.corpus.vocabulary import Vocabulary
     from rnn_tui.training.estimate import Estimate
 
 _TOP = 10
 
 
-def show_text(stats: "CorpusStatistics") -> None:
-    """Write what there is to say of a text."""
+def show_text(stats: "CorpusStatistics", tokens: "Vocabulary | None") -> None:
+    """Write what there is to say of a text, and of its whole vocabulary where that was counted."""
+    from rnn_tui.corpus.vocabulary import zipf_slope
+
     held_out = "".join(stats.held_out_only)
     pairs(
         {
@@ -57,10 +62,16 @@ def show_text(stats: "CorpusStatistics") -> None:
     _tokens("token", stats.top_tokens, next(part.tokens for part in stats.splits if part.name == "train"))
     out()
     table(["most frequent>", "cover>"], [(count(k), f"{share:.1%}") for k, share in stats.coverage])
+    if tokens is not None:
+        needed = ", ".join(f"{share:.0%} {count(tokens.needed(share))}" for share in (0.5, 0.9, 0.99))
+        out(f"needed to cover the training text: {needed}")
     if len(stats.rank_frequency) > 1:
         out()
         ranks, counts = zip(*stats.rank_frequency, strict=True)
         curve("how often the token of each rank occurs, both logarithmic", ranks, counts, log=True)
+        slope = zipf_slope(ranks, counts)
+        if slope is not None:
+            out(f"slope {slope:.2f}; by Zipf's law -1")
     out()
     _lengths("line lengths in characters", stats.line_lengths)
     out()
@@ -155,10 +166,32 @@ def show_series(stats: "SeriesStatistics") -> None:
         curve(f"column {one.name}", rows, one.curve, digits=3)
 
 
-def show_findings(findings: "Sequence[Finding]") -> None:
-    """Write the doctor's words."""
-    for finding in findings:
+def show_findings(answers: "Sequence[tuple[Finding, Remedy | None]]") -> None:
+    """Write the doctor's words, and the flag that answers each."""
+    for finding, remedy in answers:
         out(f"{finding.level}: {finding.sentence}")
+        flag = "" if remedy is None else flag_of(remedy)
+        if flag:
+            out(f"  {flag}")
+
+
+def flag_of(remedy: "Remedy") -> str:
+    """Return what to add to the command so that a remedy acts; the empty string where that is no flag."""
+    value = remedy.value
+    match remedy.path:
+        case "corpus.normalise":
+            return f"--normalise {','.join(value)}"
+        case "corpus.validation":
+            return f"--validation {value:g}"
+        case "data.batch_size" | "data.seq_len":
+            return f"--{remedy.path.split('.')[1].replace('_', '-')} {value}"
+        case "tokenizer.options":
+            return " ".join(f"-t {key}={one}" for key, one in value.items())
+        case "task.columns":
+            return " ".join(f"--column {shlex.quote(one)}" for one in value)
+        case "tokenizers":
+            return "--compare shows what other tokenizers make of it"
+    return ""
 
 
 def show_estimate(found: "Estimate", noun: str) -> None:

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 Step = Literal[
-    "lowercase", "letters-only", "strip-punctuation", "newlines-to-spaces", "collapse-spaces", "transliterate"
-]
+    "lowercase", "letters-only", "strip-punctuation", "newlines-to-spaces", "collapse-spaces", "transliterate",
+    "unix-newlines", "drop-controls", "compose", "drop-repeated-lines",
+]  # fmt: skip
 """The names of the normalising steps; `rnn_tui.corpus.normalise` says what each does."""
 
 

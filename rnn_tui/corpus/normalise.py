@@ -9,6 +9,7 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from rnn_tui.corpus import repairs
 from rnn_tui.corpus.config import Step
 from rnn_tui.errors import UsageError
 
@@ -111,4 +112,8 @@ _STEPS: dict[Step, Callable[[Texts], Iterator[str]]] = {
     "newlines-to-spaces": _newlines_to_spaces,
     "collapse-spaces": _collapse_spaces,
     "transliterate": _transliterate,
+    "unix-newlines": repairs.unix_newlines,
+    "drop-controls": repairs.drop_controls,
+    "compose": repairs.compose,
+    "drop-repeated-lines": repairs.drop_repeated_lines,
 }

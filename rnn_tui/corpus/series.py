@@ -196,7 +196,7 @@ def _choose(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     for column in wanted:
         if column in names:
             place = names.index(column)
-        elif column.isdecimal() and 1 <= int(column) <= len(names):
+        elif column.isdecimal() and len(column) < 10 and 1 <= int(column) <= len(names):
             place = int(column) - 1
         else:
             there = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")

@@ -3,79 +3,83 @@
 It reads one JSON object a line from standard input and answers with one a line on standard output. Whatever a plugin
 prints goes to standard error. It ends when its input does, or when its parent dies.
 
-    {"id": 1, "op": "load", "path": "…/model.safetensors", "device": "cpu"}
-        → {"id": 1, "event": "loaded", "task", "arch", "tokenizer", "vocab_size", "parameters", "step",
-           "validation_loss", "chars_per_token", "mtime"}
-           Replaces the model; states of the one before are forgotten. If it fails, the one before stays.
-    {"id": 2, "op": "generate", "from": null, "prompt": "…", "settings": {"temperature": 0.8, …}}
-        → {"id": 2, "event": "prompt", "pieces": [{"text", "token", "surprise", "entropy"}, …], "tokens": n,
-           "unknown": ["ž"]}
-           The pieces are the last 4,096 of the prompt's tokens; surprise is null where nothing came before.
-        → {"id": 2, "event": "pieces", "pieces": [{"text", "token", "surprise", "entropy"}, …]}      at most every 50 ms
+    {"id": 1, "op": "load", "slot": "main", "path": "…/model.safetensors", "device": "cpu"}
+        → {"id": 1, "event": "loaded", "slot", "task", "arch", "tokenizer", "vocab_size", "parameters", "step",
+           "validation_loss", "chars_per_token", "unknown_text", "mtime"}
+           At most 4 models are held, one in each slot. Replaces the one in this slot; its states are forgotten. If it
+           fails, the one before stays. The path may be that of a checkpoint folder (`checkpoints/step-…`), whose model
+           is compared with the manifest before it is read. `unknown_text` is how the unknown token is shown, null
+           where nothing is unknown.
+    {"op": "unload", "slot": "main"}    no answer; the slot is empty, its states are forgotten
+
+    {"id": 2, "op": "generate", "slot": "main", "from": null, "prompt": "…", "settings": {"temperature": 0.8, …}}
+        → {"id": 2, "event": "prompt", "pieces": [PIECE, …], "tokens": n, "unknown": ["ž"]}
+           The pieces are the last 4,096 of the prompt's tokens.
+        → {"id": 2, "event": "pieces", "pieces": [PIECE, …]}      at most every 50 ms
         → {"id": 2, "event": "done", "state": 7, "reason": "length" | "stop" | "cancelled", "tokens": n, "seconds": s,
            "seed": n or null, "next": [[id, text, probability], …], "copied": {…} or null, "not_compared": "why"}
            `copied` is what `rnn_tui.corpus.copied.Copied` says of the completion and the training text; null where
            nothing was compared, and then `not_compared` says why. The first answer waits up to 3 s for it.
-           `from` is a state of an earlier `done`, or null for a fresh start. Reason "cancelled" while the prompt was
+           `from` is a state of an earlier answer, or null for a fresh start. Reason "cancelled" while the prompt was
            still being read gives back the `from` it was given as `state`.
            A model of the task aligned answers one line with the labels of its tokens, from a fresh state and the most
            probable ones: `from` and the settings mean nothing to it, `state` is null and the reason "transcribed".
-    {"id": 3, "op": "next", "from": null, "prompt": "…"}
-        → {"id": 3, "event": "next", "next": [[id, text, probability], …]}
-    {"op": "cancel", "target": 2}       no answer of its own; request 2 ends with reason "cancelled"
+           It is refused in what follows, but for a look inside.
+    {"id": 3, "op": "batch", "slot": "main", "from": null, "prompt": "…", "settings": {…}, "n": 5}
+        → "prompt" as above
+        → {"id": 3, "event": "progress", "tokens": n}      drawn so far, of all rows; at most every 250 ms
+        → {"id": 3, "event": "row", "row": i, "pieces": [PIECE, …], "state": k, "reason", "tokens", "seed", "next",
+           "copied", "not_compared"}      each when it is complete, in any order
+           A cancel gives what there is of the others, with the reason "cancelled".
+        → {"id": 3, "event": "done", "state": null, "reason": "length" | "cancelled", "tokens": total, "seconds": s}
+           Row i, from 0, has the seed of the settings (or a fresh one) plus i, and is the text that this seed gives
+           alone, up to rounding. n is at most 64, n times the length at most 50,000 tokens.
+    {"id": 4, "op": "next", "slot": "main", "from": null, "prompt": "…", "top": 10}
+        → {"id": 4, "event": "next", "next": [[id, text, probability], …]}      `top` of them, at most 50
+    {"id": 5, "op": "push", "slot": "main", "from": 7, "token": 12, "top": 10}
+        → {"id": 5, "event": "pushed", "state": 8, "piece": PIECE, "next": [[id, text, probability], …]}
+           Reads this token, picked from the table of what comes next.
+
+    {"id": 6, "op": "save", "state": 8, "path": "…", "text": "what was read and written so far"}
+        → {"id": 6, "event": "saved", "path", "bytes"}
+           Writes a state to a file, see `state_file`: over another file of this kind, never over anything else. Of the
+           text, the last 100,000 characters are kept. The folder has to be there.
+    {"id": 7, "op": "restore", "slot": "main", "path": "…", "top": 10}
+        → {"id": 7, "event": "restored", "state": 9, "text": "…", "next": [[id, text, probability], …]}
+           Refused, in a sentence, where the model in the slot is not the one the state was saved of.
+
+    {"id": 8, "op": "read" | "units" | …}      looks into a model: `inspect_requests` has these and their answers
+
+    {"op": "cancel", "target": 2}       no answer of its own; request 2 ends with reason "cancelled", or with an error
     {"op": "forget", "state": 7}        no answer
     {"op": "quit"}                      no answer; so does the end of the input
 
+PIECE is {"text", "token", "surprise", "entropy", "rank"}: rank 0 is the most probable token; the last three are null
+where nothing came before, and some are in the answers of a model of the task aligned. In a prompt, a token that
+stands for a symbol which the vocabulary lacks has also {"unknown": true, "source": "ž"}, the source being empty where
+the tokenizer does not let it be told.
+
 Any failure is {"id": n, "event": "error", "message": "one line", "exit_code": k}, with id null for a line that
 holds none, and the engine goes on. Requests are done one after the other; `cancel` works at once. Settings are those
-of `SamplingConfig`. The newest 256 states are kept. NaN and infinity are sent as null.
+of `SamplingConfig`. The newest 256 states are kept, of all slots together; a state belongs to its slot and goes with
+its model. `slot` is "main" where it is left out. NaN and infinity are sent as null.
 """
 
-import itertools
-import math
 import os
 import signal
 import sys
-import time
-from collections import OrderedDict
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from rnn_tui.errors import InputError, OutOfMemoryError, RnnTuiError, UsageError, is_out_of_memory
+from rnn_tui.errors import OutOfMemoryError, RnnTuiError, UsageError, is_out_of_memory
 from rnn_tui.files import write_all
-from rnn_tui.inference.requests import Forget, Generate, Inbox, Load, Next, Refused, Request
+from rnn_tui.inference import inspect_requests, requests
+from rnn_tui.inference.requests import Inbox
+from rnn_tui.inference.slots import Slots
 from rnn_tui.runs.process import die_with_parent
-
-if TYPE_CHECKING:
-    from rnn_tui.inference.comparing import Comparer
-    from rnn_tui.inference.generate import Primed
-    from rnn_tui.inference.pieces import Piece
-    from rnn_tui.inference.torch_reader import TorchReader
-    from rnn_tui.model.header import ModelFile
-    from rnn_tui.plugin.tokenizer import Tokenizer
-
-STATES_KEPT = 256
-BATCH_SECONDS = 0.05
-NEXT_TOKENS = 10
-UNKNOWN_SHOWN = 100
-COMPARING_SECONDS = 3.0
-
-
-class Cancelled(Exception):
-    """Raised from within a long operation whose request was cancelled."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The model in use."""
-
-    reader: "TorchReader"
-    tokenizer: "Tokenizer"
-    header: "ModelFile"
-    path: Path
 
 
 class Engine:
@@ -84,10 +88,7 @@ class Engine:
     def __init__(self, inbox: Inbox, output: int) -> None:
         self._inbox = inbox
         self._output = output
-        self._loaded: Loaded | None = None
-        self._comparer: Comparer | None = None
-        self._states: OrderedDict[int, Primed] = OrderedDict()
-        self._numbers = itertools.count(1)
+        self._slots = Slots()
 
     def serve(self) -> None:
         """Work until the input ends."""
@@ -102,195 +103,104 @@ class Engine:
     def _say(self, number: int | None, event: str, **fields: Any) -> None:
         write_all(self._output, msgspec.json.encode({"id": number, "event": event, **fields}) + b"\n")
 
-    def _do(self, request: Request | Refused) -> None:
+    def _do(self, request: requests.Request | requests.Refused) -> None:
         match request:
-            case Load():
-                self._load(request)
-            case Generate():
-                self._generate(request)
-            case Next():
-                self._next(request)
-            case Forget():
-                self._states.pop(request.state, None)
-            case Refused():
+            case requests.Refused():
                 raise UsageError(request.message)
+            case requests.Forget():
+                self._slots.forget(request.state)
+            case requests.Unload():
+                self._slots.unload(request.slot)
+            case requests.Load():
+                self._load(request)
+            case requests.Save():
+                self._save(request)
+            case requests.Restore():
+                self._restore(request)
+            case requests.Cancel() | requests.Quit():
+                raise AssertionError("the inbox keeps these")
+            case _:
+                self._answer(request)
 
-    def _load(self, request: Load) -> None:
-        from rnn_tui.inference.torch_reader import TorchReader
-        from rnn_tui.model.device import sample_on_one_thread
-        from rnn_tui.model.file import load_model
-
-        sample_on_one_thread()
-        path = Path(request.path)
-        mtime = (
-            path.stat().st_mtime if path.exists() else None
-        )  # before reading: it may be replaced meanwhile
-        model, tokenizer, header = load_model(path, device=request.device)
-        self._loaded = Loaded(TorchReader(model), tokenizer, header, path)
-        self._comparer = None
-        self._states.clear()
-        training = header.training
+    def _load(self, request: requests.Load) -> None:
+        loaded = self._slots.load(request.slot, Path(request.path), request.device)
+        header, training = loaded.header, loaded.header.training
         assert header.tokenizer is not None  # of a model of tokens
         self._say(
             request.id,
             "loaded",
+            slot=request.slot,
             task=header.task,
             arch=header.architecture["name"],
             tokenizer=header.tokenizer["name"],
-            vocab_size=tokenizer.vocab_size,
-            parameters=model.parameter_count(),
+            vocab_size=loaded.tokenizer.vocab_size,
+            parameters=loaded.reader.model.parameter_count(),
             step=training.get("step"),
             validation_loss=training.get("validation_loss"),
             chars_per_token=training.get("chars_per_token"),
-            mtime=mtime,
+            unknown_text=loaded.unknown,
+            mtime=loaded.mtime,
         )
 
-    def _prime(self, request: Generate | Next) -> "tuple[Loaded, Primed]":
-        from rnn_tui.inference.generate import prime
+    def _save(self, request: requests.Save) -> None:
+        from rnn_tui.inference.state_file import save_state
 
-        if self._loaded is None:
-            raise UsageError("no model is loaded; send a load first")
-        after = None
-        if request.after is not None:
-            if request.after not in self._states:
-                raise InputError(
-                    "that state is no longer kept; start from an earlier turn or from the beginning"
-                )
-            after = self._states[request.after]
-
-        def stop_if_cancelled(done: int, total: int) -> None:
-            if self._inbox.cancelled(request.id):
-                raise Cancelled
-
-        loaded = self._loaded
-        return loaded, prime(
-            loaded.reader, loaded.tokenizer, request.prompt, after, progress=stop_if_cancelled
+        loaded, primed = self._slots.kept(request.state)
+        size = save_state(
+            Path(request.path),
+            primed,
+            request.text,
+            reader=loaded.reader,
+            header=loaded.header,
+            model=loaded.identity,
         )
+        self._say(request.id, "saved", path=request.path, bytes=size)
 
-    def _generate(self, request: Generate) -> None:
-        from rnn_tui.inference.comparing import Comparer
-        from rnn_tui.inference.config import sampling_config
-        from rnn_tui.inference.generate import generate, next_tokens
-
-        if self._loaded is not None and self._loaded.header.task == "aligned":
-            self._transcribe(request, self._loaded)
-            return
-        begin = time.monotonic()
-        config = sampling_config(request.settings)
-        try:
-            loaded, primed = self._prime(request)
-        except Cancelled:
-            seconds = time.monotonic() - begin
-            self._say(
-                request.id,
-                "done",
-                state=request.after,
-                reason="cancelled",
-                tokens=0,
-                seconds=seconds,
-                seed=None,
-                next=[],
-                copied=None,
-                not_compared="nothing was drawn",
-            )
-            return
-        unknown = primed.unknown[:UNKNOWN_SHOWN]
-        self._say(
-            request.id,
-            "prompt",
-            pieces=list(map(as_fields, primed.pieces)),
-            tokens=primed.tokens,
-            unknown=unknown,
-        )
-
-        if self._comparer is None:
-            self._comparer = Comparer(loaded.header, loaded.path, loaded.tokenizer)
-        generation = generate(loaded.reader, loaded.tokenizer, primed, config)
-        text = ""
-        waiting: list[dict[str, Any]] = []
-        said = 0.0  # the first piece goes out at once
-        for piece in generation:
-            waiting.append(as_fields(piece))
-            text += piece.text
-            if time.monotonic() - said >= BATCH_SECONDS:
-                self._say(request.id, "pieces", pieces=waiting)
-                waiting, said = [], time.monotonic()
-            if self._inbox.cancelled(request.id):
-                generation.cancel()
-        if waiting:
-            self._say(request.id, "pieces", pieces=waiting)
-
-        number = next(self._numbers)
-        self._states[number] = generation.primed
-        while len(self._states) > STATES_KEPT:
-            self._states.popitem(last=False)
-        seconds = time.monotonic() - begin
-        patience = 0.0 if generation.reason == "cancelled" else COMPARING_SECONDS
-        copied, why_not = self._comparer.compare(request.prompt, text, patience)
-        self._say(
-            request.id,
-            "done",
-            state=number,
-            reason=generation.reason,
-            tokens=generation.tokens,
-            seconds=seconds,
-            seed=generation.seed,
-            next=next_tokens(generation.primed.logits, loaded.tokenizer, NEXT_TOKENS),
-            copied=copied and copied.fields(),
-            not_compared=why_not,
-        )
-
-    def _transcribe(self, request: Generate, loaded: Loaded) -> None:
-        from rnn_tui.inference.transcribe import transcribe
-
-        if "\n" in request.prompt:
-            raise UsageError("this model labels one line at a time; leave out the newline")
-        begin = time.monotonic()
-        found = transcribe(loaded.reader, loaded.tokenizer, request.prompt)
-        ids = loaded.tokenizer.encode(request.prompt).tolist()
-        read = [
-            {"text": label.source, "token": token, "surprise": None, "entropy": None}
-            for label, token in zip(found.pieces, ids, strict=True)
-        ]
-        labels = [
-            {
-                "text": label.text,
-                "token": label.token,
-                "surprise": -math.log(label.probability),
-                "entropy": None,
-            }
-            for label in found.pieces
-        ]
-        self._say(request.id, "prompt", pieces=read, tokens=len(read), unknown=found.unknown[:UNKNOWN_SHOWN])
-        self._say(request.id, "pieces", pieces=labels)
-        self._say(
-            request.id,
-            "done",
-            state=None,
-            reason="transcribed",
-            tokens=len(labels),
-            seconds=time.monotonic() - begin,
-            seed=None,
-            next=[],
-            copied=None,
-            not_compared="",
-        )
-
-    def _next(self, request: Next) -> None:
+    def _restore(self, request: requests.Restore) -> None:
         from rnn_tui.inference.generate import next_tokens
+        from rnn_tui.inference.state_file import read_state
 
-        if self._loaded is not None and self._loaded.header.task == "aligned":
-            raise UsageError("this model labels tokens and has no next token")
+        loaded = self._slots.writer(request.slot)
+        primed, text = read_state(
+            Path(request.path),
+            reader=loaded.reader,
+            tokenizer=loaded.tokenizer,
+            model=loaded.identity,
+        )
+        self._say(
+            request.id,
+            "restored",
+            state=self._slots.keep(loaded, primed),
+            text=text,
+            next=next_tokens(primed.logits, loaded.tokenizer, request.top),
+        )
+
+    def _answer(
+        self, request: requests.Generate | requests.Next | requests.Push | inspect_requests.Inspect
+    ) -> None:
+        """Answer what may take long, and can be cancelled meanwhile."""
+        from rnn_tui.inference import continuing
+
+        say = partial(self._say, request.id)
+        cancelled = partial(self._inbox.cancelled, request.id)
         try:
-            loaded, primed = self._prime(request)
-        except Cancelled:
+            match request:
+                case requests.Batch():
+                    continuing.complete_several(request, self._slots, say, cancelled)
+                case requests.Generate():
+                    continuing.complete(request, self._slots, say, cancelled)
+                case requests.Next():
+                    continuing.look_ahead(request, self._slots, say, cancelled)
+                case requests.Push():
+                    continuing.push(request, self._slots, say, cancelled)
+                case _:
+                    from rnn_tui.inference import inspecting
+
+                    loaded = self._slots.model(request.slot)
+                    model, labels = loaded.reader.model, loaded.labels
+                    inspecting.answer(request, model, loaded.tokenizer, say, cancelled, labels=labels)
+        except continuing.Cancelled:
             raise UsageError("cancelled") from None
-        self._say(request.id, "next", next=next_tokens(primed.logits, loaded.tokenizer, NEXT_TOKENS))
-
-
-def as_fields(piece: "Piece") -> dict[str, Any]:
-    """Return a piece as it is sent."""
-    return {"text": piece.text, "token": piece.token, "surprise": piece.surprise, "entropy": piece.entropy}
 
 
 def explain(error: Exception) -> RnnTuiError:

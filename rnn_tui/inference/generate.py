@@ -10,7 +10,7 @@ surprise and entropy, which describe the model as it is.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,8 +19,8 @@ import numpy as np
 from rnn_tui.errors import DivergedError
 from rnn_tui.inference.config import SamplingConfig
 from rnn_tui.inference.drawing import Drawn, Ids, Reader
-from rnn_tui.inference.pieces import Piece, Writer, until_stop
-from rnn_tui.inference.sampling import DIVERGED, Logits, Noise, fresh_seed, log_probabilities
+from rnn_tui.inference.pieces import UNMEASURED, Measure, Piece, Writer, until_stop
+from rnn_tui.inference.sampling import DIVERGED, Logits, Noise, fresh_seed, log_probabilities, shifted_logits
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 WINDOW = 512
@@ -38,6 +38,8 @@ NOISE_AT_ONCE = 2**16
 """Numbers of noise drawn in one go, half a megabyte."""
 CHUNK_SECONDS = 0.01
 """How long one go may take: a text must be seen to flow, and a cancel obeyed."""
+TINY = 5e-324
+"""The smallest number above 0."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +103,51 @@ def prime(
     texts = [decoder.push(token) for token in ids[-kept - DECODER_CONTEXT :].tolist()][-kept:]
     texts[-1] += decoder.flush()
     tokens = zip(texts, ids[-kept:].tolist(), measures, strict=True)
-    pieces = tuple(Piece(text, token, *measured) for text, token, measured in tokens)
-    return replace(primed, pieces=pieces, unknown=tuple(tokenizer.unknown(text)))
+    pieces = [Piece(text, token, *measured) for text, token, measured in tokens]
+    unknown = tuple(tokenizer.unknown(text))
+    if unknown:
+        sources = unknown_sources(tokenizer, text, ids[-kept:].tolist(), unknown)
+        pieces = [piece._replace(source=source) for piece, source in zip(pieces, sources, strict=True)]
+    return replace(primed, pieces=tuple(pieces), unknown=unknown)
+
+
+def unknown_sources(
+    tokenizer: Tokenizer, text: str, ids: Sequence[int], unknown: Sequence[str]
+) -> list[str | None]:
+    """Return of each token what `Piece.source` says.
+
+    Tokens and text are walked side by side from their ends. That tells where each token's text is the part of the text
+    that it was made of; where it is not, what stands before cannot be told.
+
+    Args:
+        ids: the last tokens of `text`.
+        unknown: its symbols that the vocabulary lacks.
+    """
+    symbols = set(unknown)
+    lengths = sorted(set(map(len, symbols)), reverse=True)
+    sources: list[str | None] = []
+    end = len(text)  # -1 once it is lost
+    for token in reversed(ids):
+        if token == tokenizer.unknown_id:
+            found = (text[max(end - length, 0) : end] for length in lengths if end > 0)
+            source = next((part for part in found if part in symbols), "")
+            sources.append(source)
+            end = end - len(source) if source else -1
+        else:
+            sources.append(None)
+            known = tokenizer.token_text(token) if end >= 0 else ""
+            end = end - len(known) if end >= 0 and text.endswith(known, 0, end) else -1
+    return sources[::-1]
 
 
 def _read(
     reader: Reader, ids: Ids, after: Primed | None, progress: Callable[[int, int], None] | None
-) -> tuple[Primed, list[tuple[float, float]]]:
-    """Read at least one id; return the state and (surprise, entropy) of the last `PROMPT_PIECES`."""
+) -> tuple[Primed, list[Measure]]:
+    """Read at least one id; return the state and the measures of the last `PROMPT_PIECES`."""
     total = len(ids)
     state = reader.start() if after is None else after.state
     logits = None if after is None else after.logits
-    measures: list[tuple[float, float]] = []
+    measures: list[Measure] = []
     window = max(1, min(WINDOW, LOGITS_AT_ONCE // reader.output_size))
     for begin in range(0, total, window):
         part = ids[begin : begin + window]  # (T,)
@@ -120,7 +155,7 @@ def _read(
         predictions, state = reader.read(part, state, len(part) if shown else 1)  # (T, V) or (1, V)
         if shown:
             if logits is None:
-                measures.append((math.nan, math.nan))
+                measures.append(UNMEASURED)
                 measures += measure(predictions[:-1], part[1:])
             else:
                 measures += measure(np.concatenate([logits[None], predictions[:-1]]), part)
@@ -133,13 +168,23 @@ def _read(
     return Primed(state, logits.copy(), tokens=total), measures[-PROMPT_PIECES:]
 
 
-def measure(logits: Logits, tokens: Ids) -> list[tuple[float, float]]:
-    """Return surprise and entropy in nats for logits (T, V) and the tokens (T,) that came."""
-    log_p = log_probabilities(logits)  # (T, V)
-    surprise = -log_p[np.arange(len(tokens)), tokens]
-    # 0 · log 0 is 0; a token made impossible must not turn the sum into NaN
-    entropy = -(np.exp(log_p) * np.maximum(log_p, -1e30)).sum(-1)
-    return list(zip(surprise.tolist(), entropy.tolist(), strict=True))
+def measure(logits: Logits, tokens: Ids) -> list[Measure]:
+    """Return surprise and entropy in nats, and rank, for logits (T, V) and the tokens (T,) that came.
+
+    Of logits x, the largest 0, with Z the sum of exp x, surprise is log Z - x at the token, and entropy log Z minus the
+    mean of x. A token takes 0.6 µs of a vocabulary of 65, 64 at once, and 90 of 10,000; the rank 0.15 and 3 of these.
+    """
+    at = np.arange(len(tokens)), tokens
+    shifted = shifted_logits(logits)  # (T, V)
+    own = shifted[at]
+    above = shifted > own[:, None]
+    rank = np.add.reduce(above.view(np.int8), axis=-1, dtype=np.int32)  # as booleans, three times as slow
+    powers = np.exp(shifted)
+    total = powers.sum(-1, initial=TINY)  # (T,); what is added is lost, but where all are -inf
+    log_total = np.log(total)
+    powers *= np.maximum(shifted, -1e30, out=shifted)  # 0 · log 0 is 0
+    entropy = log_total - powers.sum(-1) / total
+    return list(zip((log_total - own).tolist(), entropy.tolist(), rank.tolist(), strict=True))
 
 
 class Generation:
@@ -196,8 +241,8 @@ class Generation:
                 self._chunk = drawn, index
                 yield Piece(text, token, *measured)
 
-    def _chunks(self) -> Iterator[tuple[Drawn, list[tuple[float, float]]]]:
-        """Draw `length` tokens; yield chunks of them with surprise and entropy of each."""
+    def _chunks(self) -> Iterator[tuple[Drawn, list[Measure]]]:
+        """Draw `length` tokens; yield chunks of them with the measures of each."""
         reader, config = self._reader, self._config
         hidden = hidden_token(self._tokenizer)
         noise = None if self.seed is None else Noise(reader.output_size, self.seed)

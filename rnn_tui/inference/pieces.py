@@ -1,5 +1,6 @@
 """What of a continuation is certain: whole characters, and nothing that may still turn out to begin a stop text."""
 
+import math
 from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
@@ -15,12 +16,21 @@ class Piece(NamedTuple):
         surprise: -ln of the probability that the model gave it, in nats, at temperature 1 and before any rule; NaN
             for the first token of a text, which nothing predicted.
         entropy: of the distribution it was drawn from or met, in nats, likewise.
+        rank: how many tokens that distribution held to be more probable; -1 where there was none.
+        source: where it is the unknown token, the symbol that it stands for, empty if that cannot be told; else None.
     """
 
     text: str
     token: int
     surprise: float
     entropy: float
+    rank: int = -1
+    source: str | None = None
+
+
+Measure = tuple[float, float, int]
+"""Surprise, entropy and rank of a token."""
+UNMEASURED: Measure = (math.nan, math.nan, -1)
 
 
 class Writer:

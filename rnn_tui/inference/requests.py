@@ -1,50 +1,98 @@
 """What the prompt engine is asked: the requests of its protocol, and the thread that reads them.
 
-`rnn_tui.inference.engine` documents the messages. Free of torch.
+`rnn_tui.inference.engine` documents the messages; those that look into a model are in `inspect_requests`. Free of
+torch.
 """
 
 import queue
 import threading
 from io import BufferedReader
-from typing import Any
+from typing import Annotated, Any, get_args
 
 import msgspec
+from msgspec import Meta
 
 from rnn_tui.errors import nearest
+from rnn_tui.inference.inspect_requests import Inspect
 
 LINE_LIMIT = 16 * 2**20
 
 
-class Load(msgspec.Struct, tag="load", tag_field="op", forbid_unknown_fields=True):
+Slot = Annotated[str, Meta(min_length=1, max_length=64)]
+Top = Annotated[int, Meta(ge=1, le=50)]
+ROWS = 64
+"""Continuations in a batch, at most."""
+
+
+class _Message(msgspec.Struct, tag_field="op", forbid_unknown_fields=True):
+    pass
+
+
+class Load(_Message, tag="load"):
     id: int
     path: str
+    slot: Slot = "main"
     device: str = "cpu"
 
 
-class Generate(msgspec.Struct, tag="generate", tag_field="op", forbid_unknown_fields=True):
+class Unload(_Message, tag="unload"):
+    slot: Slot = "main"
+    id: int | None = None
+
+
+class Generate(_Message, tag="generate"):
     id: int
+    slot: Slot = "main"
+    after: int | None = msgspec.field(default=None, name="from")
     prompt: str = ""
     settings: dict[str, Any] = {}
-    after: int | None = msgspec.field(default=None, name="from")
 
 
-class Next(msgspec.Struct, tag="next", tag_field="op", forbid_unknown_fields=True):
+class Batch(Generate, tag="batch", kw_only=True):
+    n: Annotated[int, Meta(ge=1, le=ROWS)]
+
+
+class Next(_Message, tag="next"):
     id: int
-    prompt: str = ""
+    slot: Slot = "main"
     after: int | None = msgspec.field(default=None, name="from")
+    prompt: str = ""
+    top: Top = 10
 
 
-class Cancel(msgspec.Struct, tag="cancel", tag_field="op", forbid_unknown_fields=True):
+class Push(_Message, tag="push"):
+    id: int
+    token: int
+    slot: Slot = "main"
+    after: int | None = msgspec.field(default=None, name="from")
+    top: Top = 10
+
+
+class Save(_Message, tag="save"):
+    id: int
+    state: int
+    path: str
+    text: str = ""
+
+
+class Restore(_Message, tag="restore"):
+    id: int
+    path: str
+    slot: Slot = "main"
+    top: Top = 10
+
+
+class Cancel(_Message, tag="cancel"):
     target: int
     id: int | None = None
 
 
-class Forget(msgspec.Struct, tag="forget", tag_field="op", forbid_unknown_fields=True):
+class Forget(_Message, tag="forget"):
     state: int
     id: int | None = None
 
 
-class Quit(msgspec.Struct, tag="quit", tag_field="op", forbid_unknown_fields=True):
+class Quit(_Message, tag="quit"):
     id: int | None = None
 
 
@@ -55,8 +103,10 @@ class Refused(msgspec.Struct):
     message: str
 
 
-Request = Load | Generate | Next | Cancel | Forget | Quit
-OPERATIONS = ("load", "generate", "next", "cancel", "forget", "quit")
+Answered = Load | Generate | Batch | Next | Push | Save | Restore | Inspect
+"""The requests that have an answer, and can be cancelled until it is there."""
+Request = Answered | Unload | Cancel | Forget | Quit
+OPERATIONS = tuple(str(kind.__struct_config__.tag) for kind in get_args(Request))
 _decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
 
@@ -120,7 +170,7 @@ class Inbox:
                     if request.target in self._open:
                         self._cancelled.add(request.target)
                 continue
-            if isinstance(request, Load | Generate | Next):
+            if isinstance(request, Answered):
                 with self._lock:
                     self._open.add(request.id)
             self._requests.put(request)

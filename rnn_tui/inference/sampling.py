@@ -32,7 +32,7 @@ DIVERGED = "the model's output is not a number: its weights have diverged; use a
 
 def log_probabilities(logits: Logits) -> Doubles:
     """Return the logarithms of the probabilities, float64 (..., V); NaN in a row that is no distribution."""
-    shifted = _shifted(logits)
+    shifted = shifted_logits(logits)
     with np.errstate(divide="ignore", invalid="ignore"):  # a row of -inf
         result: Doubles = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     return result
@@ -50,7 +50,7 @@ def filtered_logits(logits: Logits, config: SamplingConfig) -> Doubles:
     Raises:
         DivergedError: when the logits are NaN, or all of them -inf.
     """
-    scaled = _shifted(logits)
+    scaled = shifted_logits(logits)
     if not np.isfinite(scaled.max(-1)).all():
         raise DivergedError(DIVERGED)
     with np.errstate(over="ignore"):  # towards -inf, where a tiny temperature means to send it
@@ -164,8 +164,8 @@ def fresh_seed() -> int:
     return secrets.randbelow(2**31)
 
 
-def _shifted(logits: Logits) -> Doubles:
-    """Return float64 logits of the same distribution, the largest of each row 0."""
+def shifted_logits(logits: Logits) -> Doubles:
+    """Return float64 logits (..., V) of the same distribution, the largest of each row 0; an array of its own."""
     # clamped so that no infinity is taken off an infinity
     doubles = np.minimum(logits.astype(np.float64), 1e300)
     result: Doubles = doubles - np.maximum(doubles.max(-1, keepdims=True), -1e300)

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from rnn_tui.errors import InputError, nearest
+from rnn_tui.model.manifest import check_file, read_manifest
 from rnn_tui.runs.folder import find_run
-from rnn_tui.runs.layout import RunFolder
+from rnn_tui.runs.layout import RunFolder, checkpoint_key
 from rnn_tui.runs.status import ENDED, run_state
 
 
@@ -20,18 +21,34 @@ def resolve_target(target: str, runs_dir: Path) -> Path:
         InputError: when there is no such thing (with the nearest name), or the run has no model yet.
     """
     path = Path(target)
-    if os.sep not in target and (runs_dir / target).is_dir():
+    if os.sep not in target and os.path.isdir(runs_dir / target):
         return model_of(find_run(runs_dir, target))
-    if path.exists() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isdir(path):
         return path
-    if (path / "manifest.json").is_file():
+    if os.path.isfile(path / "manifest.json"):
         return path / "model.safetensors"
     if path.suffix == ".safetensors":
-        names = os.listdir(path.parent) if path.parent.is_dir() else []
+        names = os.listdir(path.parent) if os.path.isdir(path.parent) else []
         raise InputError(f"{target}: there is no such file{nearest(path.name, names)}")
     return model_of(
-        find_run(runs_dir, target if os.sep in target or not path.is_dir() else f".{os.sep}{target}")
+        find_run(runs_dir, target if os.sep in target or not os.path.isdir(path) else f".{os.sep}{target}")
     )
+
+
+def checkpoint_model(folder: Path) -> Path:
+    """Return the path of the model file in a checkpoint folder, having compared that file with the manifest.
+
+    Raises:
+        InputError: when it is no checkpoint folder, or the file is not what the manifest states.
+    """
+    key = checkpoint_key(folder.absolute().name)
+    if key is None:
+        raise InputError(
+            f"{folder}: a folder, but not that of a checkpoint; give a model file or a checkpoint (step-…)"
+        )
+    name = "model.safetensors"
+    check_file(folder, name, read_manifest(folder, key[0])["files"][name])
+    return folder / name
 
 
 def model_of(run: RunFolder) -> Path:

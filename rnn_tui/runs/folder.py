@@ -1,4 +1,4 @@
-"""Making, finding and removing run folders."""
+"""Making, finding, renaming and removing run folders."""
 
 import errno
 import os
@@ -17,9 +17,13 @@ from rnn_tui.errors import BusyError, DiskError, InputError, UsageError, nearest
 from rnn_tui.files import disk_error, fsync_directory, make_folders, write_durable
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.lock import RunLock
-from rnn_tui.runs.status import run_state
+from rnn_tui.runs.records import open_plain
+from rnn_tui.runs.status import ENDED, run_state
 
-__all__ = ["RunFolder", "check_name", "check_writable", "create_run", "find_run", "is_run", "remove_run"]
+__all__ = [
+    "RunFolder", "check_name", "check_nameless", "check_removable", "check_writable", "create_run", "export_model",
+    "find_run", "folder_size", "is_run", "remove_run", "rename_run",
+]  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LITTER_AGE = 3600.0
@@ -167,15 +171,16 @@ def is_run(path: Path) -> bool:
 
 
 def find_run(runs_dir: Path, name: str) -> RunFolder:
-    """Return the run called `name`, or the one whose path it is. Damaged runs are found too.
+    """Return the run called `name`, or the one whose path it is. Damaged runs are found too, hidden ones only by path.
 
     Raises:
         InputError: when there is none, naming the nearest; or when it is a symbolic link, which is not
             followed.
     """
     path = Path(name) if os.sep in name or name in (".", "..") else runs_dir / name
+    hidden = name.startswith(".") and path == runs_dir / name
     try:
-        info = os.lstat(path) if name else None
+        info = os.lstat(path) if name and not hidden else None
     except (OSError, ValueError):  # ValueError: NUL inside
         info = None
     if info is not None and stat.S_ISLNK(info.st_mode):
@@ -190,6 +195,105 @@ def find_run(runs_dir: Path, name: str) -> RunFolder:
     raise InputError(f"there is no run {name!r} in {runs_dir}{hint}")
 
 
+def folder_size(path: Path) -> int:
+    """Bytes of all files below `path`; links count as themselves and are not followed."""
+    total, folders = 0, [os.fspath(path)]
+    while folders:  # no recursion: folders may be nested deeper than it goes
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:  # it changes while we look
+            continue
+    return total
+
+
+def check_removable(run: RunFolder) -> None:
+    """Refuse to move or delete what is in use, or no run.
+
+    Raises:
+        BusyError: when its worker is alive.
+        InputError: when the folder was not made by `create_run`.
+    """
+    if not run.inbox.is_dir() or run.path.is_symlink():
+        raise InputError(
+            f"{run.path} does not look like a run folder (no control/inbox); remove it by hand if it is one"
+        )
+    view = run_state(run)
+    if view.alive or view.state == "starting":
+        how = "about to end; try again" if view.state in ENDED else f"{view.state}; stop it first"
+        raise BusyError(f"run {run.name} is {how}")
+
+
+def check_nameless(run: RunFolder) -> None:
+    """Refuse to rename a run of an earlier version, whose checkpoints tell it from others by its name alone.
+
+    Raises:
+        InputError: when it is one.
+    """
+    try:
+        about = run.read_config().get("about")
+    except InputError:  # nothing can go on from it, whatever its name
+        return
+    if run.newest_checkpoint() is not None and not (isinstance(about, Mapping) and "id" in about):
+        raise InputError(
+            f"run {run.name} was made by an earlier version, and its checkpoints know it by its name; it keeps that"
+        )
+
+
+def rename_run(run: RunFolder, name: str) -> RunFolder:
+    """Give a run another name, which is that of its folder, and return it; resuming it is as exact as before.
+
+    Raises:
+        UsageError: for a name that breaks the rule.
+        BusyError: when its worker is alive, or the name is taken.
+        InputError: when the folder was not made by `create_run`, or its checkpoints know it by its name.
+        DiskError: when it cannot be renamed; it keeps its name.
+    """
+    target = run.path.with_name(check_name(name))
+    check_removable(run)
+    check_nameless(run)
+    try:
+        with RunLock.acquire(run):
+            # where capitals and small letters are the same, a run may change its own
+            if os.path.lexists(target) and not os.path.samefile(target, run.path):
+                raise BusyError(
+                    f"there is already a run named {name} in {target.parent}; choose another name"
+                )
+            os.rename(run.path, target)
+        fsync_directory(target.parent)
+    except OSError as error:
+        raise disk_error(error, f"could not rename run {run.name}; it keeps its name") from error
+    return RunFolder(target)
+
+
+def export_model(run: RunFolder, target: Path) -> Path:
+    """Copy the model file of a run to `target`, or into it where that is a folder; return where it is.
+
+    Raises:
+        InputError: when the run has no model file yet, or it cannot be read.
+        BusyError: when `target` exists; no file is replaced.
+        DiskError: when it cannot be written; nothing is left behind.
+    """
+    target = target / f"{run.name}.safetensors" if os.path.isdir(target) else target
+    if os.path.lexists(target):
+        raise BusyError(f"{target} is there already; choose another name")
+    try:
+        model = open(open_plain(run.model_path), "rb")  # noqa: SIM115  closed by `with` below
+    except OSError as error:
+        why = "it has no model file yet" if error.errno == errno.ENOENT else error.strerror
+        raise InputError(f"the model of run {run.name} cannot be exported: {why}") from None
+    try:
+        with model:
+            write_durable(target, iter(lambda: model.read(1 << 20), b""))
+    except OSError as error:
+        raise disk_error(error, f"could not write {target}") from error
+    return target
+
+
 def remove_run(run: RunFolder) -> None:
     """Delete a run for good. Links inside it are removed, never followed.
 
@@ -198,13 +302,7 @@ def remove_run(run: RunFolder) -> None:
         InputError: when the folder was not made by `create_run`.
         DiskError: when it cannot be removed.
     """
-    if not run.inbox.is_dir() or run.path.is_symlink():
-        raise InputError(
-            f"{run.path} does not look like a run folder (no control/inbox); remove it by hand if it is one"
-        )
-    view = run_state(run)
-    if view.alive or view.state == "starting":
-        raise BusyError(f"run {run.name} is {view.state}; stop it first")
+    check_removable(run)
     grave = run.path.with_name(f".del-{run.name[:64]}-{secrets.token_hex(4)}")
     try:
         with RunLock.acquire(run):

@@ -50,6 +50,7 @@ class RunFolder:
         self.model_path = self.path / "model.safetensors"
         self.log_path = self.path / "worker.log"
         self.lock_path = self.path / "run.lock"
+        self.labels_path = self.path / "labels.json"
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"

@@ -31,10 +31,10 @@ from rnn_tui.errors import DiskError, InputError, is_out_of_memory
 from rnn_tui.files import disk_error, fsync_directory, need_room, write_durable
 from rnn_tui.model.container import open_container
 from rnn_tui.model.header import read_header
+from rnn_tui.model.manifest import NewerFormat, check_file, encode_manifest, read_manifest
 from rnn_tui.model.strict_json import parse_json
 from rnn_tui.runs.layout import checkpoint_key, checkpoint_name
 from rnn_tui.runs.records import read_small
-from rnn_tui.training.manifest import NewerFormat, encode_manifest, read_manifest
 
 STATE_LIMIT = 16 * 1024 * 1024
 """Bytes. A state.json of a hundred parameters takes 20 kB."""
@@ -62,14 +62,7 @@ class Checkpoint:
     def verify(self) -> None:
         """Raise InputError unless every file has the size and SHA-256 that the manifest states."""
         for name, entry in self.manifest["files"].items():
-            try:
-                whole = _is_whole(self.path / name, entry)
-            except OSError as error:
-                raise InputError(f"checkpoint {self.path.name}: {name}: {error.strerror}") from None
-            if not whole:
-                raise InputError(
-                    f"checkpoint {self.path.name}: {name} is damaged: it is not what the manifest states"
-                )
+            check_file(self.path, name, entry)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the tensors of train.safetensors and the contents of state.json; call `verify` first.
@@ -338,13 +331,3 @@ def _set_aside(path: Path) -> str:
     except OSError as error:
         return f"it could not be set aside ({error.strerror})"
     return f"it was set aside as {aside.name}"
-
-
-def _is_whole(path: Path, entry: Mapping[str, Any]) -> bool:
-    """Whether a file has the size and the SHA-256 of its entry; a link is not followed, a pipe not waited for."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode) or info.st_size != entry["size"]:
-            return False
-        return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"])

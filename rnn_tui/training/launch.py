@@ -139,10 +139,15 @@ def create(
 
 
 def start(
-    runs_dir: Path, name: str | None, config: RunConfig, *, progress: Progress | None = None
+    runs_dir: Path,
+    name: str | None,
+    config: RunConfig,
+    *,
+    progress: Progress | None = None,
+    warm_start: Path | None = None,
 ) -> RunFolder:
     """Create a run and start its worker, detached. Raises as `create` and `start_worker`; then leaves no run."""
-    run = create(runs_dir, name, config, progress=progress)
+    run = create(runs_dir, name, config, progress=progress, warm_start=warm_start)
     try:
         start_worker(run)
     except RnnTuiError:

@@ -1,4 +1,4 @@
-"""The app's shell: five panes, a tab bar, a footer, and what panes ask of it."""
+"""The app's shell: six panes, a tab bar, a footer, and what panes ask of it."""
 
 import importlib
 import os
@@ -7,26 +7,21 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.segment import Segments
-from textual import events
-from textual._compositor import ChopsUpdate
-from textual.app import App, ComposeResult, SystemCommand
+from textual import work
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.driver import Driver as TextualDriver
-from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer
 
-from rnn_tui.errors import UsageError
+from rnn_tui.errors import UsageError, nearest
 from rnn_tui.paths import state_dir
-from rnn_tui.safetext import safe_text
-from rnn_tui.tui import clipboard, crash, theme
+from rnn_tui.preferences import Preferences
+from rnn_tui.tui import COMPLAINTS, PREFERENCES, theme
 from rnn_tui.tui.dialogs import Help
-from rnn_tui.tui.keys import bind, rows
+from rnn_tui.tui.keys import bind, check_keymap, in_force, named, rows
 from rnn_tui.tui.memory import read_memory, write_memory
 from rnn_tui.tui.panes.base import Pane
-from rnn_tui.tui.updates import TightUpdate
-from rnn_tui.tui.widgets.line_input import LineInput
+from rnn_tui.tui.terminal_app import TerminalApp
 from rnn_tui.tui.widgets.lines import Line
 from rnn_tui.tui.widgets.tabs import TabBar
 
@@ -34,7 +29,7 @@ if TYPE_CHECKING:
     from rnn_tui.plugin.describe import PluginDescription
 
 
-_PANES = ("corpus", "train", "prompt", "runs", "plugins")
+PANES = ("corpus", "train", "prompt", "inspect", "runs", "plugins")
 
 
 def make_pane(name: str) -> Pane:
@@ -44,7 +39,7 @@ def make_pane(name: str) -> Pane:
     return pane
 
 
-class RnnTuiApp(App[None]):
+class RnnTuiApp(TerminalApp):
     """The app.
 
     Layouts, by width of the terminal (`-narrow` below 100, `-medium` from 100, `-wide` from 140). What gives way, in
@@ -64,65 +59,85 @@ class RnnTuiApp(App[None]):
     Toast { max-width: 70; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            bind(str(n), f"show_pane('{name}')", name.capitalize(), f"Go to {name.capitalize()}")
-            for n, name in enumerate(_PANES, 1)
-        ),
-        *(
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        "app",
+        [
+            *(
+                bind(str(n), f"show_pane('{name}')", name.capitalize(), f"Go to {name.capitalize()}")
+                for n, name in enumerate(PANES, 1)
+            ),
+            *(
+                bind(
+                    f"alt+{n}",
+                    f"show_pane('{name}')",
+                    name.capitalize(),
+                    f"Go to {name.capitalize()}",
+                    priority=True,
+                )
+                for n, name in enumerate(PANES, 1)
+            ),
             bind(
-                f"alt+{n}",
-                f"show_pane('{name}')",
-                name.capitalize(),
-                f"Go to {name.capitalize()}",
+                "ctrl+pagedown",
+                "next_pane(1)",
+                "Next pane",
+                "Go to the next pane, even while typing",
                 priority=True,
-            )
-            for n, name in enumerate(_PANES, 1)
-        ),
-        bind(
-            "ctrl+pagedown",
-            "next_pane(1)",
-            "Next pane",
-            "Go to the next pane, even while typing",
-            priority=True,
-        ),
-        bind(
-            "ctrl+pageup",
-            "next_pane(-1)",
-            "Last pane",
-            "Go to the pane before, even while typing",
-            priority=True,
-        ),
-        bind("question_mark,f1", "help", "Help", "Show every key", footer=True, shown_as="?"),
-        bind("q", "quit", "Quit", "Leave the app; training goes on", footer=True),
-        bind("ctrl+q", "quit", "Quit", "Leave the app, even while typing; training goes on", priority=True),
-        bind("ctrl+z", "suspend_process", "Suspend", "Put the app to sleep; fg in the shell brings it back"),
-    ]
+            ),
+            bind(
+                "ctrl+pageup",
+                "next_pane(-1)",
+                "Last pane",
+                "Go to the pane before, even while typing",
+                priority=True,
+            ),
+            bind("question_mark,f1", "help", "Help", "Show every key", footer=True, shown_as="?"),
+            bind("f9", "settings", "Settings", "Choose colours, keys and the like"),
+            bind("g", "jump", "Jump", "Put a letter on every part of the screen and go to one"),
+            bind("ctrl+g", "jump", "Jump", "Jump, even while typing", priority=True),
+            bind("u", "undo_last", "Undo", "Take back what was just deleted"),
+            bind("q", "quit", "Quit", "Leave the app; training goes on", footer=True),
+            bind(
+                "ctrl+q", "quit", "Quit", "Leave the app, even while typing; training goes on", priority=True
+            ),
+            bind(
+                "ctrl+z", "suspend_process", "Suspend", "Put the app to sleep; fg in the shell brings it back"
+            ),
+        ],
+    )
 
-    def __init__(self, runs_dir: Path, *, demo: bool = False, ascii: bool = False) -> None:
+    def __init__(
+        self,
+        runs_dir: Path,
+        *,
+        demo: bool = False,
+        ascii: bool = False,
+        preferences: Preferences = PREFERENCES,
+    ) -> None:
         self._memory_path = state_dir() / "app.json"
         self._memory = read_memory(self._memory_path)
         super().__init__()
         self.runs_dir = runs_dir
         self.demo = demo
-        self.ascii = ascii
+        self.preferences = preferences
+        self.ascii = ascii or preferences.ascii
         self.descriptions: list[PluginDescription] | None = None
         self.current_pane = ""
-        self._seen_size: Size | None = None
         self.ready = False
         """Whether all panes are there; until then only the first one is."""
         self._waiting: list[Callable[[], object]] = []
         for own in theme.THEMES:
             self.register_theme(own)
-        wanted = self.recall("theme", theme.DARK)
-        self.theme = wanted if isinstance(wanted, str) and wanted in self.available_themes else theme.DARK
+        plain = "ansi-dark" if self.console.color_system == "standard" else theme.DARK
+        asked = [preferences.theme, self.recall("theme"), plain]
+        self.theme = next(name for name in asked if isinstance(name, str) and name in self.available_themes)
+        self._undo: Callable[[], object] | None = None
 
     # -- building and showing -------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
         last = self.recall("pane")
-        first = make_pane(last if last in _PANES and not self.demo else "train")
-        yield TabBar([(name, str(number), name.capitalize()) for number, name in enumerate(_PANES, 1)])
+        first = make_pane(last if last in PANES and not self.demo else "train")
+        yield TabBar([(name, str(number), name.capitalize()) for number, name in enumerate(PANES, 1)])
         with ContentSwitcher(initial=first.id):
             yield first
         yield Footer()
@@ -131,22 +146,40 @@ class RnnTuiApp(App[None]):
         self.screen.set_class(self.ascii, "-ascii")
         self.show_pane(str(self.query_one(Pane).id))
         self.theme_changed_signal.subscribe(self, lambda new: self.remember("theme", new.name))
-        self.app_resume_signal.subscribe(self, lambda _: self._repaint_all())
+        self.app_resume_signal.subscribe(self, lambda _: self.repaint_all())
         # All the rest after the first paint, which it would hold up by a third (docs/log.md).
         self.call_after_refresh(self._make_the_rest)
 
     async def _make_the_rest(self) -> None:
         switcher = self.screen_stack[0].query_one(ContentSwitcher)
-        for name in _PANES:
+        for name in PANES:
             if not switcher.is_attached:  # the app leaves already
                 return
             if not switcher.query(f"#{name}"):
                 await switcher.add_content(make_pane(name))
+        self._take_keymap()
         self.ready = True
         for callback in self._waiting:
             callback()
         self._waiting.clear()
         self.read_plugins()
+
+    def _take_keymap(self) -> None:
+        """Let the user's own keys act; what is wrong with them, and with other preferences, is said."""
+        told = list(COMPLAINTS)
+        if self.preferences.theme and self.preferences.theme not in self.available_themes:
+            told.append(
+                f"app.theme: there is no theme {self.preferences.theme[:40]!r}"
+                f"{nearest(self.preferences.theme, self.available_themes)}"
+            )
+        if self.preferences.keys:
+            from rnn_tui.tui.key_tables import key_tables
+
+            usable, wrong = check_keymap(self.preferences.keys, key_tables())
+            self.set_keymap(usable)
+            told += wrong
+        for one in told:
+            self.fail(one)
 
     def _when_ready(self, callback: Callable[[], object]) -> None:
         """Call `callback` now, or as soon as all panes are there."""
@@ -184,7 +217,7 @@ class RnnTuiApp(App[None]):
         self.show_pane(name)
 
     def action_next_pane(self, direction: int) -> None:
-        self.show_pane(_PANES[(_PANES.index(self.current_pane) + direction) % len(_PANES)])
+        self.show_pane(PANES[(PANES.index(self.current_pane) + direction) % len(PANES)])
 
     def on_tab_bar_chosen(self, event: TabBar.Chosen) -> None:
         self.show_pane(event.name)
@@ -211,6 +244,10 @@ class RnnTuiApp(App[None]):
 
         self._when_ready(load)
 
+    def open_inspect(self, run_or_path: str, text: str = "") -> None:
+        """Show what the units of a run's model, or of a model file, do with a text."""
+        self._load("inspect", run_or_path, text=text)
+
     def new_run(self, settings: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Show the form to start a run, with `settings` (section → key → value) filled in."""
 
@@ -236,13 +273,17 @@ class RnnTuiApp(App[None]):
         for pane in self.screen_stack[0].query(Pane):
             pane.described(found)
 
-    def tell(self, text: str) -> None:
-        """Show a short message; it may hold text from outside."""
-        self.notify(safe_text(text, limit=500), markup=False)
+    def offer_undo(self, text: str, callback: Callable[[], object]) -> None:
+        """Say what was done, and that a key takes it back; until the next such thing."""
+        self._undo = callback
+        self.tell(f"{text}; u takes it back")
 
-    def fail(self, error: BaseException | str) -> None:
-        """Show what went wrong."""
-        self.notify(safe_text(error, limit=500), markup=False, severity="error", timeout=10)
+    def action_undo_last(self) -> None:
+        if self._undo is None:
+            self.tell("There is nothing to take back.")
+            return
+        callback, self._undo = self._undo, None
+        callback()
 
     def recall(self, key: str, default: Any = None) -> Any:
         """Return what `remember` kept, also from earlier starts."""
@@ -260,10 +301,26 @@ class RnnTuiApp(App[None]):
         panes = sorted(base.query(Pane), key=lambda pane: pane.id != self.current_pane)
         found: list[tuple[str, list[Binding], Any]] = [(p.title, p.table(), p) for p in panes]
         found.insert(1, ("Everywhere", rows(RnnTuiApp.BINDINGS), self))
-        return [entry for entry in found if entry[1]]
+        return [(title, in_force(table, self._keymap), node) for title, table, node in found if table]
 
     def action_help(self) -> None:
         self.push_screen(Help([(title, table) for title, table, _ in self.tables()], self.get_key_display))
+
+    @work(group="dialog")
+    async def action_settings(self) -> None:
+        from rnn_tui.tui.settings_dialog import SettingsDialog
+
+        answer = await self.push_screen_wait(SettingsDialog(self.preferences, sorted(self.available_themes)))
+        if answer == "kept":
+            self.tell("Kept; what is not seen yet acts from the next start on.")
+
+    @work(group="dialog")
+    async def action_jump(self) -> None:
+        from rnn_tui.tui.jump import Jump, targets
+
+        chosen = await self.push_screen_wait(Jump(targets(list(self.screen.query("*")))))
+        if chosen is not None:
+            chosen.focus()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         for title, table, node in self.tables():
@@ -293,68 +350,11 @@ class RnnTuiApp(App[None]):
     def _shoot(self) -> None:
         self.set_timer(0.1, self.deliver_screenshot)  # when the palette is gone
 
-    # -- the terminal, and the end --------------------------------------------------------------------------------
-
-    def get_driver_class(self) -> type[TextualDriver]:
-        if sys.platform == "win32" or os.environ.get("TEXTUAL_DRIVER"):
-            return super().get_driver_class()
-        from rnn_tui.tui.driver import Driver
-
-        return Driver
-
-    async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Paste) and not isinstance(self.focused, LineInput):
-            # inputs of Textual's own, as in the palette, show what is pasted as it is; ours make it safe themselves
-            event.text = safe_text(event.text.strip("\n").partition("\n")[0], limit=500)
-        await super().on_event(event)
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy what a user has selected; no terminal says whether it took it, so it is kept in a file, too."""
-        self._clipboard = text
-        kept = clipboard.keep(text, state_dir() / "copied.txt")
-        sequence = clipboard.sequence(text, tmux=bool(os.environ.get("TMUX")))
-        if sequence is None or self._driver is None:
-            self.tell(f"Too long for a terminal's clipboard; {kept}")
-            return
-        self._driver.write(sequence)
-        self.tell(f"Sent to the terminal's clipboard; {kept}")
-
-    def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        super()._display(
-            screen, TightUpdate.of(renderable) if type(renderable) is ChopsUpdate else renderable
-        )
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Paint everything where a size that changed changed back before it was heard: the terminal has lost what
-        Textual believes is painted."""
-        if event.size == self._seen_size:
-            self.call_after_refresh(self._repaint_all)
-        self._seen_size = event.size
-
-    def _repaint_all(self) -> None:
-        """Paint everything; after `fg` the terminal is blank and Textual believes it is not."""
-        self.screen.refresh(layout=True)
-        for widget in self.screen.walk_children():
-            widget.refresh()
+    def unsaved(self) -> dict[str, str]:
+        return {str(pane.id): text for pane in self.screen_stack[0].query(Pane) if (text := pane.unsaved())}
 
     def on_unmount(self) -> None:
         write_memory(self._memory_path, self._memory)
-
-    def _handle_exception(self, error: Exception) -> None:
-        # What a pane that is still being built or filled misses while the app is being taken down harms nobody.
-        if self._running:
-            super()._handle_exception(error)
-
-    def _fatal_error(self) -> None:
-        """Textual's own shows the traceback with the values of all variables."""
-        if self._exit_renderables:  # what else breaks on the way down says nothing new
-            return
-        error = self._exception or sys.exc_info()[1] or RuntimeError("unknown")
-        error = getattr(error, "error", error)
-        report = crash.write_report(error, state_dir() / "crashes")
-        panel = crash.panel(error, report)
-        self._exit_renderables.append(Segments(list(self.console.render(panel, self.console.options))))
-        self._close_messages_no_wait()
 
 
 def run_app(runs_dir: Path, *, demo: bool = False, ascii: bool = False) -> int:
@@ -375,5 +375,5 @@ def run_app(runs_dir: Path, *, demo: bool = False, ascii: bool = False) -> int:
         raise UsageError("the app needs a terminal that can move its cursor; TERM is not set or dumb")
     ascii = ascii or "utf" not in (stderr.encoding or "").lower()
     app = RnnTuiApp(runs_dir, demo=demo, ascii=ascii)
-    app.run()
+    app.run(mouse=app.preferences.mouse)
     return app.return_code or 0

@@ -3,6 +3,7 @@
 import platform
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.panel import Panel
@@ -30,11 +31,27 @@ def write_report(error: BaseException, folder: Path) -> Path | None:
     return path
 
 
-def panel(error: BaseException, report: Path | None) -> Panel:
+def save_work(unsaved: Callable[[], dict[str, str]], folder: Path) -> list[Path]:
+    """Write what was on the screen only and return where it lies; none of this may fail in its turn."""
+    saved: list[Path] = []
+    try:
+        for name, text in unsaved().items():
+            path = folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.txt"
+            path.write_text(safe_text(text, newlines=True, limit=None), "utf-8")
+            path.chmod(0o600)
+            saved.append(path)
+    except Exception:  # what is shown is in an unknown state by now
+        return saved
+    return saved
+
+
+def panel(error: BaseException, report: Path | None, saved: Sequence[Path] = ()) -> Panel:
     """Return what the user sees in place of a traceback."""
     text = Text()
     text.append(safe_text(f"{type(error).__name__}: {error}", limit=300) + "\n\n")
     text.append("Your runs are safe: training goes on in its own process. Start the app again to see it.\n")
+    for path in saved:
+        text.append(f"What was on the screen is in {safe_text(path)}\n")
     text.append(f"The report is in {safe_text(report)}" if report else "No report could be written.")
     return Panel(
         text, title="rnn-tui stopped because of an error in the app", border_style="red", expand=False

@@ -1,9 +1,10 @@
 """The three dialogs of the app: a question, a value, the help page."""
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -14,7 +15,7 @@ from rnn_tui.safetext import safe_text
 from rnn_tui.tui.keys import bind
 from rnn_tui.tui.widgets.line_input import LineInput
 
-_BOX = """
+BOX = """
     align: center middle;
     & > .box {
         width: 64; max-width: 95%; height: auto; max-height: 90%;
@@ -26,21 +27,38 @@ _BOX = """
 """
 
 
-class Dialog(ModalScreen[str | None]):
+Answer = TypeVar("Answer")
+
+
+class Modal(ModalScreen[Answer]):
+    """A screen over the others that leaves once.
+
+    Textual's own takes the newest screen away whichever asks for it, so of two keys that are pressed quickly the second
+    would close what lies below.
+    """
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        return super().dismiss(result) if self.is_active else AwaitComplete()
+
+
+class Dialog(Modal[str | None]):
     """A box in the middle; escape leaves it with None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("escape", "dismiss(None)", "Cancel", "Close without doing anything", footer=True)
+        bind("escape", "leave", "Cancel", "Close without doing anything", footer=True)
     ]
 
     def on_mount(self) -> None:
         self.set_class(bool(getattr(self.app, "ascii", False)), "-ascii")
 
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
 
 class Confirm(Dialog):
     """Asks before something that cannot be taken back; answers "yes" or None."""
 
-    DEFAULT_CSS = f"Confirm {{ {_BOX} }}"
+    DEFAULT_CSS = f"Confirm {{ {BOX} }}"
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("y,enter", "dismiss('yes')", "Yes", "Do it", footer=True),
         bind("n", "dismiss(None)", "No", "Leave it", footer=True),
@@ -61,7 +79,7 @@ class Confirm(Dialog):
 class Ask(Dialog):
     """Asks for one value; `check` returns what is wrong with it, or the empty string."""
 
-    DEFAULT_CSS = f"Ask {{ {_BOX} Input {{ margin: 1 0; }} }}"
+    DEFAULT_CSS = f"Ask {{ {BOX} Input {{ margin: 1 0; }} }}"
 
     def __init__(self, question: str, value: str, check: Callable[[str], str]) -> None:
         super().__init__()
@@ -87,7 +105,7 @@ class Help(Dialog):
     """Every key, from the table that dispatches them."""
 
     DEFAULT_CSS = f"""
-    Help {{ {_BOX}
+    Help {{ {BOX}
         & > .box {{ width: 76; height: 90%; }}
     }}
     """
@@ -118,7 +136,8 @@ class Help(Dialog):
                 yield Static(Content(safe_text(text, newlines=True) + "\n"))
             yield Static(
                 Content(
-                    "Mouse: click a tab, a key below or a row; point at a chart to read it, wheel to zoom."
+                    "Mouse: click a tab, a key below or a row. On a chart: point to read it, wheel to zoom, drag a "
+                    "range to look closer or to pan, double click for all of it."
                 ),
                 classes="hint",
             )

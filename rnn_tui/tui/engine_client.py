@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from rnn_tui.errors import RnnTuiError
+from rnn_tui.inference import inspect_requests
 from rnn_tui.safetext import safe_text
 
 MAX_MESSAGE = 8 * 2**20
@@ -39,25 +40,45 @@ class EngineGone(RnnTuiError):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Some text and what it cost the model, in nats."""
+    """Some text and what it cost the model, in nats.
+
+    Attributes:
+        rank: how many tokens the model held to be more probable; None where nothing came before.
+        unknown: whether the token stands for a symbol that the vocabulary lacks.
+        source: that symbol, where it can be told.
+    """
 
     text: str
     surprise: float | None = None
     token: int = -1
     entropy: float | None = None
+    rank: int | None = None
+    unknown: bool = False
+    source: str = ""
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One answer; which fields are set depends on `event`."""
+    """One answer; which fields are set depends on `event`.
+
+    Attributes:
+        line: the whole message, of an answer to one of `inspect_requests`, whose fields are not among these.
+    """
 
     event: str
     id: int | None = None
+    slot: str = ""
     pieces: tuple[Piece, ...] = ()
     unknown: tuple[str, ...] = ()
     state: int | str | None = None
     reason: str = ""
     tokens: int = 0
     seconds: float = 0.0
+    seed: int | None = None
+    row: int = -1
+    piece: Piece | None = None
+    path: str = ""
+    size: int = msgspec.field(default=0, name="bytes")
+    text: str = ""
     next: tuple[tuple[int, str, float], ...] = ()
     copied: dict[str, Any] | None = None
     not_compared: str = ""
@@ -70,10 +91,23 @@ class Event(msgspec.Struct, frozen=True):
     parameters: int = 0
     step: int | None = None
     validation_loss: float | None = None
+    chars_per_token: float | None = None
+    unknown_text: str | None = None
+    line: bytes = b""
 
 
-_LAST = {"load": "loaded", "generate": "done", "next": "next"}
+_LAST = {
+    "load": "loaded",
+    "generate": "done",
+    "batch": "done",
+    "next": "next",
+    "push": "pushed",
+    "save": "saved",
+    "restore": "restored",
+    **inspect_requests.LAST,
+}
 """The event that ends the answer to each operation."""
+_WITH_LINE = {"progress", *inspect_requests.LAST.values()}
 
 _decoder = msgspec.json.Decoder(Event)
 _Inbox = asyncio.Queue[Event | EngineGone]
@@ -164,6 +198,11 @@ class EngineClient:
             self._last_id += 1
             self._write(self._process, {"id": self._last_id, "op": "forget", "state": state})
 
+    def unload(self, slot: str) -> None:
+        """Let the engine drop the model in a slot, and its states."""
+        if self._process is not None:
+            self._write(self._process, {"op": "unload", "slot": slot})
+
     async def close(self) -> None:
         """End the engine: it is asked first, then killed."""
         self._closing = True
@@ -238,7 +277,9 @@ class EngineClient:
             return
         inbox = self._open.get(-1 if event.id is None else event.id)
         if inbox is not None:
-            inbox.put_nowait(event)
+            inbox.put_nowait(
+                msgspec.structs.replace(event, line=line) if event.event in _WITH_LINE else event
+            )
 
     async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnn_tui.tui.history import History
+from rnn_tui.tui.machine import SAMPLE_SECONDS, Load, Sampler
 
 if TYPE_CHECKING:
     from rnn_tui.runs.events import Event
@@ -29,15 +30,22 @@ class News:
     history: History | None = None
     """A whole new history, the receiver's from now on: at first, and when the log was replaced."""
     bad_lines: int = 0
+    load: Load | None = None
+    """Of the machine, as far as it is known; None where no worker lives."""
 
 
 class Follower(threading.Thread):
-    """Polls events and state of a run until `stop`. `post` is called in this thread, only when something changed."""
+    """Polls events and state of a run until `stop`. `post` is called in this thread, only when something changed.
 
-    def __init__(self, path: Path, post: Callable[[News], object]) -> None:
+    Args:
+        machine: Also tell the load of the machine, every `SAMPLE_SECONDS` while a worker lives.
+    """
+
+    def __init__(self, path: Path, post: Callable[[News], object], *, machine: bool = True) -> None:
         super().__init__(name=f"follow-{path.name}", daemon=True)
         self.path = path
         self._post = post
+        self._sampler = Sampler() if machine else None
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -52,8 +60,9 @@ class Follower(threading.Thread):
         run = RunFolder(self.path)
         reader, liveness = EventReader(run.events_path), Liveness()
         history: History | None = History()
-        resets, bad_lines, since_look = 0, 0, 0.0
-        view = liveness.view(run)
+        resets, bad_lines, since_look, since_sample = 0, 0, 0.0, SAMPLE_SECONDS
+        view, device = liveness.view(run), ""
+        load: Load | None = None
         while not self._stopped.is_set():
             if history is not None:  # the past, in pieces, so that closing the app does not wait for it
                 events = reader.poll(_CHUNK)
@@ -62,7 +71,8 @@ class Follower(threading.Thread):
                 history.add(events)
                 if events:
                     continue
-                self._post(News(self.path, view, history=history, bad_lines=reader.bad_lines))
+                device = str(history.start.get("device", ""))
+                self._post(News(self.path, view, history=history, bad_lines=reader.bad_lines, load=load))
                 history, bad_lines = None, reader.bad_lines
             wait = POLL_SECONDS if view.alive or view.state in ("created", "starting") else QUIET_SECONDS
             if self._stopped.wait(wait):
@@ -72,10 +82,14 @@ class Follower(threading.Thread):
                 resets, history = reader.reset, History()
                 history.add(events)
                 continue
+            device = next((str(e.data["device"]) for e in reversed(events) if "device" in e.data), device)
             since_look += wait
-            before = view
+            since_sample += wait
+            before = (view.state, view.message, load)
             if since_look >= _LOOK_EVERY or events:
                 since_look, view = 0.0, liveness.view(run)
-            if events or view.state != before.state or reader.bad_lines != bad_lines:
+            if self._sampler is not None and (since_sample >= SAMPLE_SECONDS or not view.alive):
+                since_sample, load = 0.0, self._sampler.sample(view, on_gpu=device == "cuda")
+            if events or (view.state, view.message, load) != before or reader.bad_lines != bad_lines:
                 bad_lines = reader.bad_lines
-                self._post(News(self.path, view, events=tuple(events), bad_lines=bad_lines))
+                self._post(News(self.path, view, tuple(events), bad_lines=bad_lines, load=load))

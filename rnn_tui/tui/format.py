@@ -24,6 +24,14 @@ def short(value: float | None) -> str:
     return _three(value)
 
 
+def coarse(value: float | None) -> str:
+    """Two digits and a letter: 41k, 1.2M. For what wavers, since each digit that changes is sent to the terminal."""
+    if value is None or not math.isfinite(value) or not value:
+        return short(value)
+    step: float = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    return short(round(value / step) * step)
+
+
 def _three(value: float) -> str:
     size = abs(value)
     text = f"{value:.0f}" if size >= 99.95 else f"{value:.1f}" if size >= 9.995 else f"{value:.2f}"
@@ -61,6 +69,17 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
+def about(seconds: float | None) -> str:
+    """A duration to come, which nobody knows to the second: to 5 s below two minutes, else to about a twentieth."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    step = next((step for limit, step in _STEPS if seconds < limit), 3600)
+    return duration(round(seconds / step) * step)
+
+
+_STEPS = ((120, 5), (600, 15), (3600, 60), (14400, 300), (86400, 900))
+
+
 def ago(seconds: float) -> str:
     """How long since: now, 12 s, 5 min, 3 h, 2 d; coarse, so that a table changes seldom."""
     if seconds < 10:
@@ -85,29 +104,27 @@ def sparkline(values: Sequence[float], width: int, *, ascii: bool = False) -> st
 
     That number is a power of two and bars begin at its multiples, so that a new value changes the last bar only.
     """
-    if not len(values) or width < 1:
-        return ""
     n = len(values)
+    if not n or width < 1:
+        return ""
+    import numpy as np
+
     size = 1
     while n > width * size:
         size *= 2
-    means: list[float] = []
-    for start in range(0, n, size):
-        chunk = values[start : start + size]
-        means.append(sum(chunk) / len(chunk))
-    known = [v for v in means if math.isfinite(v)]
+    starts = np.arange(0, n, size)
+    with np.errstate(invalid="ignore"):  # infinities of either sign
+        sums = np.add.reduceat(np.array(values, dtype=np.float64), starts)
+    means = sums / np.minimum(size, n - starts)
+    known, bad = np.isfinite(means), "!" if ascii else "×"
     bars = _ASCII_BARS if ascii else _BARS
-    if not known:
-        return ("!" if ascii else "×") * len(means)
-    low, high = min(known), max(known)
-    span = (high - low) or 1.0
-    flat = high == low
-    return "".join(
-        ("!" if ascii else "×")
-        if not math.isfinite(v)
-        else bars[3 if flat else min(7, int((v - low) / span * 8))]
-        for v in means
-    )
+    if not known.any():
+        return bad * len(means)
+    low, high = float(means[known].min()), float(means[known].max())
+    if high == low:
+        return "".join(bars[3] if one else bad for one in known.tolist())
+    heights = np.minimum(7, np.where(known, means - low, 0.0) / (high - low) * 8).astype(int)
+    return "".join(bars[h] if one else bad for h, one in zip(heights.tolist(), known.tolist(), strict=True))
 
 
 def bar(share: float, width: int, *, ascii: bool = False) -> tuple[str, str]:

@@ -1,51 +1,21 @@
 """What the events of one run add up to, ready to be drawn. Pure: events in, numbers out."""
 
 import math
-from array import array
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnn_tui.safetext import safe_text
+from rnn_tui.tui.happenings import Happening, after_going_back, happening
 from rnn_tui.tui.looks import Forecast, Sample, Transcription, newest, read_look
+from rnn_tui.tui.track import Clock, Track
 
 if TYPE_CHECKING:
     from rnn_tui.runs.events import Event
 
-_LOOKS = 40
+_LOOKS = 400
 _NOTES = 200
-
-
-@dataclass
-class Track:
-    """One measured quantity over steps; compact, since a long run has a million points."""
-
-    steps: "array[float]" = field(default_factory=lambda: array("d"))
-    values: "array[float]" = field(default_factory=lambda: array("d"))
-
-    def add(self, step: float, value: float) -> None:
-        """Append a point, in the place of the last one if that is of the same step."""
-        if self.steps and self.steps[-1] == step:
-            self.values[-1] = value
-            return
-        self.steps.append(step)
-        self.values.append(value)
-
-    def cut(self, step: float) -> None:
-        """Drop the points after `step`."""
-        keep = len(self.steps)
-        while keep and self.steps[keep - 1] > step:
-            keep -= 1
-        del self.steps[keep:], self.values[keep:]
-
-    @property
-    def last(self) -> float | None:
-        """The newest value, if there is one."""
-        return self.values[-1] if self.values else None
-
-    def __len__(self) -> int:
-        return len(self.steps)
 
 
 TRAIN_KEYS = ("loss", "lr", "grad_norm", "tokens_per_second")
@@ -81,12 +51,18 @@ class History:
         self.step = 0
         self.best: tuple[int, float] | None = None
         self.samples: deque[Sample | Transcription] = deque(maxlen=_LOOKS)
-        self.forecast: Forecast | None = None
-        """The newest, of a run on a series."""
+        self.forecasts: deque[Forecast] = deque(maxlen=_LOOKS)
+        """Of a run on a series."""
+        self.clock = Clock()
+        self.happened: list[Happening] = []
+        self.asked_by: dict[str, str] = {}
+        """Command → who gave it last: "app", "cli" or another's word; not yet safe."""
         self.evaluation: dict[str, Any] = {}
         """What was measured of the model when the run was complete."""
         self.notes: deque[Note] = deque(maxlen=_NOTES)
         self.checkpoint: int | None = None
+        self.checkpoints: dict[int, str] = {}
+        """Step → name of what was saved; not yet safe."""
         self._looked = (-1, 0)
         self.events = 0
 
@@ -104,9 +80,11 @@ class History:
             self.events += 1
             data, step = event.data, event.step
             self.step = max(self.step, step)
+            told = happening(event)
             match event.kind:
                 case "train":
                     self.point = data
+                    self.clock.add(step, data)
                     for key, track in self.tracks.items():
                         if key in data:
                             track.add(step, number(data[key]))
@@ -119,7 +97,8 @@ class History:
                 case "sample" | "transcription" | "forecast":
                     match read_look(event):
                         case Forecast() as forecast:
-                            self.forecast = forecast
+                            self._drop_forecasts(step - 1)
+                            self.forecasts.append(forecast)
                         case Sample() | Transcription() as sample:
                             if self._looked != (step, event.attempt):
                                 self._drop_samples(step - 1)  # another attempt at this step wrote the same
@@ -130,7 +109,9 @@ class History:
                 case "start" | "resume":
                     # Attempts are followed from their start: what an earlier one wrote beyond it is computed anew.
                     from_step = number(data.get("from_step", step)) if event.kind == "resume" else -1
-                    self._rewind(int(from_step) if math.isfinite(from_step) else step)
+                    self._rewind(
+                        int(from_step) if math.isfinite(from_step) else step, resumed=event.kind == "resume"
+                    )
                     self.start = data
                     self.end = {}
                     if event.kind == "resume":
@@ -149,12 +130,14 @@ class History:
                     self._note(event, "note", switch_line(event))
                 case "checkpoint":
                     self.checkpoint = step
+                    self.checkpoints[step] = str(data.get("name", ""))
                     if data.get("reason") in ("request", "stop", "pause", "end"):
                         self._note(event, "checkpoint", f"checkpoint ({data.get('reason')})")
                 case "command":
                     arguments = data.get("args")
                     given = arguments.items() if isinstance(arguments, dict) else ()
                     what = " ".join(f"{key}={value}" for key, value in given)
+                    self.asked_by[str(data.get("command"))] = str(data.get("origin", ""))
                     self._note(event, "command", f"{data.get('command')} {what}".strip())
                 case "note" | "warning" | "error" | "divergence":
                     self._note(event, event.kind, str(data.get("message", "")))
@@ -163,26 +146,34 @@ class History:
                     message = str(data.get("message") or "")
                     reason = str(data.get("reason", "ended"))
                     self._note(event, "end", f"{reason}: {message}" if message else reason)
+            if told is not None:
+                self.happened.append(told)
 
     def _note(self, event: "Event", kind: str, text: str) -> None:
         self.notes.append(Note(event.step, kind, safe_text(text, limit=500)))
 
-    def _rewind(self, step: int) -> None:
+    def _rewind(self, step: int, *, resumed: bool = False) -> None:
         for track in (*self.tracks.values(), self.validation):
             track.cut(step)
+        self.clock.cut(step)
+        self.happened = after_going_back(self.happened, step, resumed=resumed)
+        self.checkpoints = {at: name for at, name in self.checkpoints.items() if at <= step}
         self.step = max(step, 0)
         points = zip(self.validation.values, self.validation.steps, strict=True)
         lowest = min(((value, at) for value, at in points if math.isfinite(value)), default=None)
         self.best = (int(lowest[1]), lowest[0]) if lowest else None
         self._drop_samples(step)
-        if self.forecast is not None and self.forecast.step > step:
-            self.forecast = None
+        self._drop_forecasts(step)
         self.evaluation = {}
 
     def _drop_samples(self, step: int) -> None:
         """Drop those after `step`."""
         while self.samples and self.samples[-1].step > step:
             self.samples.pop()
+
+    def _drop_forecasts(self, step: int) -> None:
+        while self.forecasts and self.forecasts[-1].step > step:
+            self.forecasts.pop()
 
     # -- figures --------------------------------------------------------------------------------------------------
 
@@ -201,10 +192,41 @@ class History:
         value = self.number("total_steps", self.start)
         return int(value) if value and math.isfinite(value) and value > 0 else None
 
+    def total_on(self, axis: str) -> float | None:
+        """Return where the run will end on an axis of `AXES`, where the budget says so."""
+        total = self.total
+        if axis == "time":
+            minutes = self.number("minutes", self.start)
+            return 60 * minutes if minutes and math.isfinite(minutes) and minutes > 0 else None
+        if total is None or axis == "step":
+            return total
+        if axis == "epoch":
+            size = self.number("steps_per_epoch", self.start)
+            return total / size if size and size > 0 else None
+        a_step = self.clock.pace(axis)
+        return (
+            total * a_step if a_step.is_integer() and a_step > 0 else None
+        )  # else they differ from step to step
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """The newest forecast of a run on a series."""
+        return self.forecasts[-1] if self.forecasts else None
+
+    @property
+    def counted(self) -> str:
+        """What the task counts as tokens, in the word that fits it."""
+        return "rows" if self.start.get("task") == "series" else "tokens"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run has done all that it was to do."""
+        return self.end.get("reason") in ("finished", "early-stop")
+
     @property
     def share(self) -> float | None:
         """How much of the budget is spent, 0 to 1; None while unknown."""
-        if self.end.get("reason") == "finished":
+        if self.complete:
             return 1.0
         if self.total:
             return min(1.0, self.step / self.total)
@@ -246,7 +268,12 @@ class History:
         )
         if self.check or not self.in_tokens:
             return found
-        derived = {"perplexity": self.perplexity(self.loss.last), "bpc": self.per_character(self.loss.last)}
+        nats = self.loss.last
+        derived = {
+            "perplexity": self.perplexity(nats),
+            "bpc": self.per_character(nats),
+            "bpb": self._bits_per("bytes_per_token", nats),
+        }
         return [(name, derived.get(name)) for name, _ in found]
 
     def perplexity(self, nats: float | None) -> float | None:
@@ -257,7 +284,10 @@ class History:
 
     def per_character(self, nats: float | None) -> float | None:
         """Return bits per character for a loss in nats per token."""
-        ratio = self.number("chars_per_token", self.start)
+        return self._bits_per("chars_per_token", nats)
+
+    def _bits_per(self, key: str, nats: float | None) -> float | None:
+        ratio = self.number(key, self.start)
         return None if nats is None or not ratio else nats / math.log(2) / ratio
 
     def memorised(self) -> tuple[float | None, float | None]:

@@ -1,13 +1,16 @@
-"""Keys and actions: the one table behind dispatch, footer, command palette and help.
+"""Keys and actions: the one table behind dispatch, footer, command palette, help and the user's own keys.
 
-The table is the `BINDINGS` of the app and of each pane, written with `bind`. Palette and help read the same
-objects that dispatch keys, so they cannot drift from what a key does.
+The table is the `BINDINGS` of the app, of each pane and of widgets that have keys, written with `bind`. Palette and
+help read the same objects that dispatch keys, so they cannot drift from what a key does.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from textual.binding import Binding, BindingType
 
+from rnn_tui.errors import nearest
 from rnn_tui.safetext import safe_text
 
 
@@ -40,10 +43,72 @@ def bind(
         key_display=shown_as,
         priority=priority,
         tooltip=safe_text(help_text),
-        id=f"{action}",
     )
+
+
+def named(owner: str, bindings: Iterable[BindingType]) -> list[BindingType]:
+    """Return the rows of a table with the ids by which a user's settings name them: `train.pause`.
+
+    Rows with one key share the id of the first, so that a key goes with all that it does; a second row of the same
+    label has a number.
+    """
+    found: list[BindingType] = []
+    by_key: dict[str, str] = {}
+    taken: set[str] = set()
+    for row in bindings:
+        if isinstance(row, Binding) and row.tooltip and row.id is None:
+            name = f"{owner}.{re.sub('[^a-z0-9]+', '-', row.description.lower()).strip('-')}"
+            chosen, number = name, 2
+            while chosen in taken:
+                chosen, number = f"{name}-{number}", number + 1
+            chosen = by_key.setdefault(row.key, chosen)
+            taken.add(chosen)
+            row = replace(row, id=chosen)
+        found.append(row)
+    return found
 
 
 def rows(bindings: Iterable[BindingType]) -> list[Binding]:
     """Return the rows of a table that carry a help sentence."""
     return [row for row in bindings if isinstance(row, Binding) and row.tooltip]
+
+
+def in_force(table: Iterable[Binding], keymap: Mapping[str, str]) -> list[Binding]:
+    """Return the rows with the keys that `keymap`, id → keys, gives them."""
+    return [
+        replace(row, key=keymap[row.id], key_display=None) if row.id and row.id in keymap else row
+        for row in table
+    ]
+
+
+def check_keymap(
+    wanted: Mapping[str, str], tables: Mapping[str, Iterable[Binding]]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the part of a user's keymap that can be used, and a sentence for each entry that can't.
+
+    Args:
+        wanted: id → keys, several joined by commas.
+        tables: owner → rows, as `named` made them; the keys of `app` act everywhere.
+    """
+    known = {str(row.id): owner for owner, table in tables.items() for row in table if row.id}
+    usable: dict[str, str] = {}
+    told: list[str] = []
+    for name, keys in wanted.items():
+        if name not in known:
+            told.append(f"app.keys: there is no {name[:60]!r}{nearest(name[:60], known)}")
+            continue
+        if not keys.strip():
+            told.append(f"app.keys: {name} needs a key")
+            continue
+        usable[name] = ",".join(key.strip() for key in keys.split(","))
+    for name in list(usable):
+        near = {known[name], "app"} if known[name] != "app" else set(tables)
+        others = [row for owner in near for row in in_force(tables[owner], usable) if row.id != name]
+        mine = set(usable[name].split(","))
+        clash = next((row for row in others if mine & set(row.key.split(","))), None)
+        if clash is not None:
+            told.append(
+                f"app.keys: {name} = {usable[name][:40]!r} is the key of {clash.id}; give that another one"
+            )
+            del usable[name]
+    return usable, told

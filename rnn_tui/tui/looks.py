@@ -109,6 +109,11 @@ def _by_horizon(errors: dict[str, Any] | None) -> dict[int, float]:
     return {int(k): math.nan if error is None else float(error) for k, error in (errors or {}).items()}
 
 
+def steps_of(looks: Iterable[Sample | Transcription | Forecast]) -> list[int]:
+    """Return the steps at which something was shown, each once."""
+    return list(dict.fromkeys(look.step for look in looks))
+
+
 def newest(looks: Iterable[Sample | Transcription]) -> list[Sample | Transcription]:
     """Return those of the newest step, in the order in which they were taken."""
     found = list(looks)

@@ -31,12 +31,18 @@ def novelty(copied: "Copied") -> str:
     return f"new {100 * copied.novel:.0f} % of {copied.n:d}-grams{held_out}, longest copy {f.count(copied.longest)}"
 
 
-def title(looks: Sequence[Sample | Transcription], width: int, *, roomy: bool) -> str:
-    """Return the heading over the looks of the newest step: what they are, and what fits of how they were made."""
+def title(
+    looks: Sequence[Sample | Transcription], width: int, *, roomy: bool, place: tuple[int, int] = (1, 1)
+) -> str:
+    """Return the heading over the looks of one step: what they are, and what fits of how they were made.
+
+    Args:
+        place: Which of how many steps it is, counted from the first.
+    """
     if not looks:
         return "sample"
     newest = looks[-1]
-    at = f"at step {f.count(newest.step)}"
+    at = f"at step {f.count(newest.step)}{_of(place)}"
     if isinstance(newest, Transcription):
         return f"transcription {at}"
     if len(looks) > 1:
@@ -45,7 +51,7 @@ def title(looks: Sequence[Sample | Transcription], width: int, *, roomy: bool) -
     if newest.copied is not None and not roomy:
         told = novelty(newest.copied)
         facts = [f"{facts[0]}: {told}", f"sample {at}: {told}", f"sample: {told}", *facts]
-    return next((text for text in facts if len(text) <= width), facts[-1])
+    return next((text for text in facts if len(text) <= width), f"sample {at}")
 
 
 def content(
@@ -80,7 +86,7 @@ def _whole(look: Sample | Transcription, *, several: bool, roomy: bool) -> list[
     told = [f"temperature {look.temperature:.2g}"] if several else []
     told += [novelty(look.copied)] if roomy and look.copied else []
     head = f"{': '.join(told)}\n" if told else ""
-    return [(head, MUTED), *marked(look, SafeStream().clean)]
+    return [(head, MUTED), *marked(look, SafeStream().clean, from_first_letter=not roomy)]
 
 
 def _row(look: Sample | Transcription, width: int, *, several: bool, old: bool, ascii: bool) -> list[Part]:
@@ -98,18 +104,20 @@ def _row(look: Sample | Transcription, width: int, *, several: bool, old: bool, 
     return [Content.assemble((head, MUTED), *parts).truncate(width, ellipsis=True)]
 
 
-def marked(sample: Sample, clean: Callable[[str], str]) -> list[Part]:
+def marked(sample: Sample, clean: Callable[[str], str], *, from_first_letter: bool = False) -> list[Part]:
     """Return the prompt and the text of a sample, with its copied passages marked.
 
     Args:
         clean: Makes the next piece of a text safe, knowing those before: a flood of marks may be cut into stretches.
+        from_first_letter: Leave out the empty lines that the text begins with.
     """
     text = sample.text[:_LONGEST].rstrip("\n")
     spans = sample.copied.spans if sample.copied else ()
-    cut = stretches(spans, len(text))
+    left_out = len(text) - len(text.lstrip("\n")) if from_first_letter and not sample.prompt else 0
+    cut = [(max(begin, left_out), end, copied) for begin, end, copied in stretches(spans, len(text))]
     return [
         (clean(sample.prompt[:_LONGEST]), "bold"),
-        *((clean(text[begin:end]), COPIED if copied else "") for begin, end, copied in cut),
+        *((clean(text[begin:end]), COPIED if copied else "") for begin, end, copied in cut if begin < end),
     ]
 
 
@@ -124,10 +132,14 @@ def stretches(spans: Iterable[tuple[int, int]], length: int) -> list[tuple[int, 
     return [stretch for stretch in [*found, (at, length, False)] if stretch[0] < stretch[1]]
 
 
-def forecast_title(forecast: Forecast) -> str:
+def _of(place: tuple[int, int]) -> str:
+    return f" ({place[0]:d} of {place[1]:d})" if place[1] > 1 else ""
+
+
+def forecast_title(forecast: Forecast, place: tuple[int, int] = (1, 1)) -> str:
     """Return the heading over the errors of a forecast."""
     name = f" of {f.one_line(forecast.column, 30)}" if forecast.column else ""
-    return f"forecast{name} at step {f.count(forecast.step)}"
+    return f"forecast{name} at step {f.count(forecast.step)}{_of(place)}"
 
 
 def forecast_table(forecast: Forecast) -> Content:

@@ -108,7 +108,8 @@ def test_usage_errors_name_the_nearest(cli, arguments, nearest):
 def test_a_group_without_a_command_names_its_commands(cli):
     done = cli("runs")
     assert done.code == 2
-    assert done.refusal == "rnn-tui: error: rnn-tui runs takes a command: compare, list, rm, show"
+    names = "compare, export, list, note, rename, restore, rm, show, tag, trash"
+    assert done.refusal == f"rnn-tui: error: rnn-tui runs takes a command: {names}"
 
 
 @pytest.mark.parametrize(

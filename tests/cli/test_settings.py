@@ -3,11 +3,14 @@
 import tomllib
 
 import pytest
+from msgspec import convert
 
-from rnn_tui.cli.settings import assignment_layer, combine, environment_layers, literal
+from rnn_tui.cli.settings import assignment_layer
 from rnn_tui.errors import UsageError
 from rnn_tui.paths import config_dir
+from rnn_tui.preferences import Preferences
 from rnn_tui.training.config import resolve
+from rnn_tui.training.layers import combine, environment_layers, literal
 
 
 def shown(cli, *arguments):
@@ -218,5 +221,8 @@ def test_path_and_init(cli):
     settings = tomllib.loads(
         "\n".join(line for line in uncommented.splitlines() if not line.startswith("# "))
     )
+    app = settings.pop("app")
+    assert app.pop("train.pause") == "p"
+    assert convert(app, Preferences) == Preferences()
     assert resolve([("file", settings)]).config == resolve([]).config
     assert cli("config", "init").code == 4

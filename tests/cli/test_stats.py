@@ -35,7 +35,36 @@ def test_stats_to_be_read(cli, tmp_path):
     assert "\n4-7  400  " + "█" * 40 + "\n" in shown  # lines
     assert "\n4  400  " + "█" * 40 + "\n" in shown  # words
     assert "100% of the validation text lies in passages" in shown
+    assert "needed to cover the training text: 50% 2, 90% 3, 99% 3" in shown  # a and b are two fifths each
+    assert "\n  --normalise drop-repeated-lines\n" in shown
     assert max(map(len, shown.split("\nrepeated passage")[0].splitlines()[8:])) <= 80
+
+
+def test_stats_say_how_to_mend_what_was_found(cli, tmp_path):
+    (tmp_path / "crlf.txt").write_bytes(b"".join(b"line %d\r\n" % number for number in range(200)))
+    told = cli("stats", "crlf.txt", "--no-estimate", "--json").json
+    # 1,890 characters, of which 1,701 train: 1,700 // 64 = 26
+    assert {one["setting"]: one["value"] for one in told["remedies"]} == {
+        "corpus.normalise": ["unix-newlines"],
+        "data.batch_size": 26,
+        "corpus.validation": 0.2,
+    }
+    mended = cli("stats", "crlf.txt", "--no-estimate", "--normalise", "unix-newlines").out
+    assert "ok: 200 lines end in CRLF: seen to by the step unix-newlines" in mended
+
+
+def test_stats_compare_tokenizers(cli, tmp_path):
+    (tmp_path / "text.txt").write_text("the sky – \n" * 300)  # 11 characters of 13 bytes
+    found = {one["name"]: one for one in cli("stats", "text.txt", "--compare", "--json").json}
+    assert found["byte"]["chars_per_token"] == pytest.approx(11 / 13)
+    assert (found["char"]["chars_per_token"], found["char"]["unknown"]) == (1, 0)
+    shown = cli("stats", "text.txt", "--compare").out
+    assert shown.split("\n")[1].split() == ["byte", "256", "0.85", "0.0%"]
+
+
+def test_stats_name_the_task_that_a_corpus_looks_like(cli, tmp_path):
+    (tmp_path / "s.csv").write_text("a,b\n" + "1,2\n" * 300)
+    assert "looks like a corpus for --task series" in cli("stats", "s.csv", "--no-estimate").err
 
 
 def test_stats_of_standard_input(shell):

@@ -36,6 +36,7 @@ def test_the_wheel_holds_the_program_its_plugins_and_its_texts(wheel):
     assert not [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/", "plugins/"))]
 
 
+@pytest.mark.slow
 def test_installed_in_an_empty_environment_it_runs_the_demo(wheel, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("RNN_TUI", "PYTHON"))}
     environment["HOME"] = str(tmp_path)

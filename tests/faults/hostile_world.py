@@ -247,15 +247,30 @@ describe.describe_plugins = lambda **_: hostile_world.descriptions(words)
 import rnn_tui.tui.engine_client as client
 plain = client.EngineClient.__init__
 client.EngineClient.__init__ = lambda self: plain(self, hostile_world.engine_command(texts))
+{harmless}
 from rnn_tui.tui.app import run_app
 sys.exit(run_app(pathlib.Path(sys.argv[1])))
 """
 BROKEN = "safetext.safe_text = lambda text, **_: str(text)"
+HARMLESS = """
+import rnn_tui.runs.supervisor as supervisor
+from rnn_tui.errors import InputError
+def refuse(*_, **__):
+    raise InputError("nothing is started here")
+supervisor.start_worker = refuse
+import rnn_tui.tui.panes.runs_dialogs as dialogs
+dialogs.evaluation_command = lambda path: ["true"]
+"""
 
 
-def app_program(*, broken=False):
-    """The program of an app in this world: arguments are the folder of runs and the shift; `broken` guards nothing."""
-    return APP.format(here=str(Path(__file__).parent), broken=BROKEN if broken else "")
+def app_program(*, broken=False, harmless=False):
+    """The program of an app in this world: arguments are the folder of runs and the shift; `broken` guards nothing,
+    one that is `harmless` starts no other process than the engine and what SHELL and EDITOR name."""
+    return APP.format(
+        here=str(Path(__file__).parent),
+        broken=BROKEN if broken else "",
+        harmless=HARMLESS if harmless else "",
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,12 @@ def arguments(words, folder, runs, corpus):
     for name in (*runs, words.name()):
         yield from (["runs", "show", name], ["watch", name], ["stop", name], ["pause", name])
         yield from (["runs", "rm", name], ["set", name, "lr=1"], ["checkpoint", name], ["eval", name])
+        yield from (
+            ["runs", "tag", name],
+            ["runs", "note", name],
+            ["runs", "restore", name],
+            ["runs", "rename", name, name],
+        )
     yield from (["runs", "list"], ["runs", "list", "--json"], ["runs", "show", "plain-1", "--json"])
     yield from (
         ["runs", "compare", *runs[:3]],
@@ -54,6 +60,11 @@ def arguments(words, folder, runs, corpus):
             ["watch", "--runs-dir", text, "x"],
         )
         yield from (["completion", text], ["set", "plain-1", text], ["doctor", text])
+        yield from (
+            ["runs", "tag", "plain-1", text],
+            ["runs", "note", "plain-1", text],
+            ["runs", "list", "--filter", text],
+        )
 
 
 def echo(folder, texts, capfd, monkeypatch, count, seed):
@@ -175,8 +186,8 @@ def test_events_of_any_shape(amount, seed, figures):
     from rnn_tui.cli import following
     from rnn_tui.runs.events import Event
     from rnn_tui.runs.status import RunView
+    from rnn_tui.tui import curves, headline, looks_view, notes_view
     from rnn_tui.tui import figures as shown
-    from rnn_tui.tui import looks_view
     from rnn_tui.tui.history import History
 
     words, count, found = Words(["mark"]), 0, []
@@ -192,11 +203,12 @@ def test_events_of_any_shape(amount, seed, figures):
                     try:
                         history, told = History(), following.Figures()
                         history.add(story)
-                        shown.head("a", view, history)
-                        shown.progress(history, 80)
+                        headline.head("a", view, history, 80)
+                        headline.progress(history, 80)
+                        curves.loss_drawing(history, "time")
                         shown.figures_tall(history, 40)
                         shown.figures_flat(history, 80)
-                        shown.notes(history, view, 9, final=True)
+                        notes_view.notes(history, 9, final=True)
                         history.memorised()
                         looks_view.content(history.samples, width=80, roomy=True)
                         looks_view.content(history.samples, width=80, roomy=False)

@@ -8,7 +8,8 @@ from fault_runs import undisturbed, write_text
 from fault_saves import broken, save
 
 from rnn_tui.errors import InputError
-from rnn_tui.training import checkpoint, manifest
+from rnn_tui.model import manifest
+from rnn_tui.training import checkpoint
 
 SETTINGS = {
     "model": {"hidden_size": 4, "dropout": 0.0, "num_layers": 1},
@@ -101,8 +102,8 @@ def test_an_old_manifest_without_a_sum_says_wrong_things_only_about_its_making(t
             "train.safetensors",
             "sizes only are compared",
             lambda patch: patch.setattr(
-                checkpoint,
-                "_is_whole",
+                manifest,
+                "is_whole",
                 lambda path, entry: path.stat().st_size == entry["size"],
             ),
         ),

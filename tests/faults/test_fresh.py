@@ -41,7 +41,7 @@ def hashes(folder, threads, count, **how):
 
 def test_fresh_processes_are_equal(tmp_path, amount, figures):
     for threads in amount((2,), (2, 4)):
-        found = hashes(tmp_path, threads, count := amount(12, 300))
+        found = hashes(tmp_path, threads, count := amount(6, 300))
         assert len(found) == 1, found
         figures("fresh", f"0 of {count} fresh processes differ at {threads} threads")
 

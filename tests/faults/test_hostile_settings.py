@@ -8,7 +8,7 @@ import fault_corpora as odd
 import pytest
 from fault_corpora import outcome, refusal
 
-from rnn_tui.cli.settings import assignment_layer, environment_layers
+from rnn_tui.cli.settings import assignment_layer
 from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.corpus.prepare import prepare
 from rnn_tui.model.config import ModelConfig
@@ -17,6 +17,7 @@ from rnn_tui.runs.layout import RunFolder
 from rnn_tui.training import config as settings
 from rnn_tui.training import estimate
 from rnn_tui.training.config import RunConfig, RuntimeConfig
+from rnn_tui.training.layers import environment_layers
 
 
 def resolved(path: Path):

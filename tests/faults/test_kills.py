@@ -72,7 +72,7 @@ def kill_until_done(run, generator, most=100, **breaks):
 
 def test_killed_at_any_moment_and_resumed_equals_undisturbed(tmp_path, amount, seed, figures):
     """Random moments, in every phase of a worker's life, until enough of them fell inside a save."""
-    wanted, wanted_inside = amount((24, 6), (200, 50))
+    wanted, wanted_inside = amount((10, 3), (200, 50))
     cases = {case: CASES[case] for case in amount(SHORT, CASES)}
     generator, begin = random.Random(seed), time.monotonic()
     wholes = {

@@ -200,11 +200,11 @@ def found_last(found):
 
 
 def test_a_damage_costs_one_record_at_most_and_is_counted(tmp_path, amount, seed, figures):
-    times = amount(200, 1000)
+    times = amount(100, 1000)
     faults, lost = flips(tmp_path, times, random.Random(seed))
     assert faults == []
     assert 0 < lost < times
-    assert blocks(tmp_path, amount(60, 300), random.Random(seed)) == []
+    assert blocks(tmp_path, amount(30, 300), random.Random(seed)) == []
     figures("log", f"{times} flipped bytes in {RECORDS} records: {lost} records lost, every damage counted")
 
 

@@ -40,7 +40,7 @@ def models(tmp_path_factory):
 
 
 def test_mutants(tmp_path, amount, seed, figures):
-    count = amount(1200, 20_000)
+    count = amount(600, 20_000)
     done = faults.mutants(tmp_path, count, seed)
     assert not done.findings, "\n".join(done.findings[:10])
     assert done.kinds["BadModelFile"] > count / 2

@@ -8,11 +8,11 @@ from fault_saves import broken
 from fault_scenes import SCENES
 
 from rnn_tui import files
+from rnn_tui.model.manifest import encode_manifest
 from rnn_tui.runs import control, events, folder, records, status
 from rnn_tui.runs.events import EventWriter
 from rnn_tui.runs.layout import checkpoint_name
 from rnn_tui.training import checkpoint, saving
-from rnn_tui.training.manifest import encode_manifest
 from rnn_tui.training.obeying import Orders
 
 

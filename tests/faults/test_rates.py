@@ -83,7 +83,7 @@ def set_while_killed(folder, changes, dice):
 
 def test_each_rate_is_set_once_however_often_the_worker_is_killed(tmp_path, amount, seed, figures):
     """And the run ends with the bits of one that was left alone and had the rates set at the same steps."""
-    changes = amount(15, 200)
+    changes = amount(8, 200)
     begin = time.monotonic()
     run, sent, kills = set_while_killed(tmp_path, changes, random.Random(seed))
     assert faults_of_changes(run, sent, 0.001) == [], f"seed {seed}"

@@ -250,7 +250,7 @@ def alive(tmp_path):
 
 
 def test_hostile_requests_are_put_aside_each_with_its_reason(alive, amount, seed, figures):
-    times = amount(150, 1000)
+    times = amount(80, 1000)
     faults, longest = hostile(alive, times, random.Random(seed))
     assert faults == []
     # one small file takes less than a millisecond; a busy machine may take the processor away meanwhile

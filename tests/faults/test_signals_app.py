@@ -22,7 +22,7 @@ from rnn_tui.runs.status import my_status, write_status
 from rnn_tui.tui.driver import Pastes
 
 TEXTUALS_OWN = {"TEXTUAL_DRIVER": "textual.drivers.linux_driver:LinuxDriver"}
-RUNS, PLUGINS = "\x1b[52;3u", "\x1b[53;3u"  # alt+4 and alt+5, as the kitty protocol has them
+RUNS, PLUGINS = "\x1b[53;3u", "\x1b[54;3u"  # alt+5 and alt+6, as the kitty protocol has them
 QUIT = "\x11"
 
 
@@ -319,7 +319,7 @@ def test_a_terminal_of_twenty_by_five(tmp_path):
     terminal = Terminal(tmp_path, ["-c", APP, str(tmp_path / "runs")], size=(5, 20))
     try:
         terminal.wait_for("Corpus")
-        for key in ("\x1b1", "\x1b2", "n", "\x1b", "\x1b3", "\x1b4", "\x1b5", "?", "\x1b"):
+        for key in ("\x1b1", "\x1b2", "n", "\x1b", "\x1b3", "\x1b4", "\x1b5", "\x1b6", "?", "\x1b"):
             terminal.send(key)
             terminal.settle(0.1, 2)
         assert terminal.alive

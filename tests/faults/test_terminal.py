@@ -218,7 +218,7 @@ async def compare(app, pilot, looker, words, corpus, folder):
     for _ in range(2):
         await pilot.press("m", "j")
         await looker.look("comparison")
-    await pilot.press("x")
+    await pilot.press("d")
     await looker.look("deletion")
     await pilot.press("escape")
     await pilot.press("r")
@@ -247,8 +247,8 @@ async def measure(app, pilot, looker, words, corpus, folder):
     shutil.copy(corpus, source)
     (folder / as_name(words())).mkdir(exist_ok=True)
     pane.look(str(source))
-    await looker.until(lambda: pane.found is not None)
-    for key in ("overview", "vocabulary", "lines", "text"):
+    await looker.until(lambda: pane.reading is not None)
+    for key in ("overview", "findings", "pictures", "vocabulary", "text", "tokenizers"):
         pane.query_one(TabbedContent).active = key
         await looker.look(f"corpus, {key}")
     view = pane.query_one("#corpus-text")
@@ -296,26 +296,27 @@ async def prompt(app, pilot, looker, words, corpus, folder):
     model.write_bytes(b"x")
     app.show_pane("prompt")
     pane = app.pane("prompt")
-    pane._choose(model)
-    pane._load_model()
-    await looker.until(lambda: pane.session.current)
+    column = pane.column
+    column.choose(model)
+    column.load_model()
+    await looker.until(lambda: column.session.current)
     await looker.look("prompt")
     for text in [*words.some(2), ""]:
-        pane.line.value = ""
-        pane.line.focus()
+        pane.line.input.value = ""
+        pane.line.input.focus()
         await paste(app, pilot, text)
         await looker.look("prompt, pasted")
         await pilot.press("enter")
-        await looker.until(lambda: pane.writing is None)
-        pane.tail.flush()
+        await looker.until(lambda: not pane.feed.writing)
+        column.tail.flush()
         await looker.look("completion")
-    for key in ("f3", "f2", "pageup"):
+    for key in ("f3", "f2", "f7", "escape", "pageup"):
         await pilot.press(key)
         await looker.look("transcript")
-    pane.models.open()
+    column.models.open()
     await looker.look("models")
-    for what in ("/stop ", "/temp ", "/"):
-        pane._submit(what + words())
+    for what in ("/stop ", "/temp ", "/save ", "/branch ", "/"):
+        pane._try(lambda what=what: pane._command(what + words()))
         await looker.look("command")
 
 
@@ -362,7 +363,7 @@ def paint(folder, shift, *, broken=False):
         terminal.wait_for("Corpus", "mark")
         terminal.settle(0.5)
         pastes = ["\x1b[200~" + words.plain()[:900] + "\x1b[201~" for _ in range(2)]
-        keys = ["\x1b2", "\x1b4", "mjmjm", "x", "\x1b", "\x1b5", "j", "j", "j", "\x1b1", "/mark\r"]
+        keys = ["\x1b2", "\x1b5", "mjmjm", "x", "\x1b", "\x1b6", "j", "j", "j", "\x1b1", "/mark\r"]
         keys += ["v", "l", "x", "\x1b[6~", "\x1b3", "mark \r", pastes[0], "\x1bOR"]
         keys += ["\x1b2", "n", pastes[1], "\x13", "\x1b", "\x1b"]
         for key in keys[: 2 if broken else None]:
@@ -429,7 +430,7 @@ def test_no_text_reaches_the_clipboard_of_tmux(tmp_path, figures):
             "new-window", "-n", "app", *(f"-e{name}={value}" for name, value in environment.items()), command
         )
         wait_until(lambda: "Corpus" in tmux("capture-pane", "-p", "-t", "app").stdout, 30)
-        for key in ("M-2", "M-4", "m", "j", "m", "M-5", "j", "M-3", "mark", "Enter", "M-2"):
+        for key in ("M-2", "M-5", "m", "j", "m", "M-6", "j", "M-3", "mark", "Enter", "M-2"):
             tmux("send-keys", "-t", "app", key)
             time.sleep(0.4)
 

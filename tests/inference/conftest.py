@@ -1,6 +1,12 @@
 """A model whose every probability is written down by hand: the next symbol depends on the last one only."""
 
 import itertools
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rnn_tui.inference import inspect_requests
 from rnn_tui.model.config import ModelConfig
 from rnn_tui.model.file import save_model
 from rnn_tui.model.header import ModelFile
@@ -124,3 +131,118 @@ def model_file(tmp_path_factory) -> Callable[..., Path]:
         return path
 
     return write
+
+
+# -- the prompt engine in a process of its own ----------------------------------------------------------------------
+
+PATIENCE = 60  # seconds; an answer takes milliseconds, importing torch on a busy machine may take this
+LAST = {"loaded", "done", "next", "pushed", "saved", "restored", "error", *inspect_requests.LAST.values()}
+FOX = "the quick brown fox\n"
+
+
+class Client:
+    def __init__(self, *command):
+        command = command or (sys.executable, "-m", "rnn_tui.inference.engine")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.process = subprocess.Popen(command, **pipes)
+        self.lines = queue.Queue()
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._read, self._read_errors)]
+        self.errors = b""
+        for thread in self.threads:
+            thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            try:
+                self.lines.put((time.monotonic(), json.loads(line)))
+            except ValueError:
+                self.lines.put((time.monotonic(), {"id": "not JSON", "line": line}))
+
+    def _read_errors(self):
+        self.errors = self.process.stderr.read()
+
+    def send(self, **message):
+        """Send a message; `after` stands for `from`, which is no name in Python."""
+        if "after" in message:
+            message["from"] = message.pop("after")
+        self.send_raw(json.dumps(message).encode())
+
+    def send_raw(self, line):
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def next(self):
+        return self.lines.get(timeout=PATIENCE)[1]
+
+    def answer(self, number, last=LAST):
+        """All events up to the last of the answer to request `number`."""
+        events = []
+        while not events or events[-1]["event"] not in last:
+            event = self.next()
+            assert event["id"] == number
+            events.append(event)
+        return events
+
+    def ask(self, **message):
+        self.send(**message)
+        return self.answer(message.get("id"))
+
+    def close(self):
+        self.process.stdin.close()
+        code = self.process.wait(PATIENCE)
+        self.join()
+        return code
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(PATIENCE)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self.process.stdin.close()
+
+    def kill(self):
+        """Leave nothing behind, whatever the test found."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.join()
+
+
+@pytest.fixture
+def start():
+    """Start engines that end with the test."""
+    clients = []
+
+    def starter(*command):
+        clients.append(Client(*command))
+        return clients[-1]
+
+    yield starter
+    for client in clients:
+        client.kill()
+
+
+@pytest.fixture(scope="session")
+def fox(model_file):
+    return model_file(text=FOX, hidden_size=16, validation_loss=float("nan"))
+
+
+@pytest.fixture(scope="session")
+def shared(fox):
+    client = Client()
+    client.send(id=1, op="load", path=str(fox))
+    client.answer(1)
+    yield client
+    try:
+        assert client.close() == 0
+    finally:
+        client.kill()
+
+
+@pytest.fixture
+def engine(shared, fox):
+    """One process for all tests, with the model loaded anew and so without states, and no other model."""
+    for slot in "abc":
+        shared.send(op="unload", slot=slot)
+    shared.ask(id=1, op="load", path=str(fox))
+    return shared

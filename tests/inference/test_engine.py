@@ -1,22 +1,13 @@
 """The engine as the app sees it: a real child process on two pipes."""
 
-import json
 import math
-import os
-import queue
-import signal
-import subprocess
-import sys
-import threading
 import time
 from dataclasses import asdict
 
-import psutil
 import pytest
 
 from rnn_tui.inference.config import SamplingConfig
 from rnn_tui.inference.generate import generate, prime
-from rnn_tui.inference.requests import Cancel, Generate, Refused, parse
 from rnn_tui.inference.torch_reader import TorchReader
 from rnn_tui.inference.transcribe import transcribe
 from rnn_tui.model.config import ModelConfig
@@ -25,112 +16,9 @@ from rnn_tui.model.header import ModelFile
 from rnn_tui.model.recurrent_model import build_model
 from rnn_tui.plugin.registry import load_plugin, plugin_record
 
-TEXT = "the quick brown fox\n"
-PATIENCE = 60  # seconds; an answer takes milliseconds, importing torch on a busy machine may take this
+FOX = "the quick brown fox\n"
 GREEDY = {"greedy": True, "length": 5}
-
-
-class Client:
-    def __init__(self, *command):
-        command = command or (sys.executable, "-m", "rnn_tui.inference.engine")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.process = subprocess.Popen(command, **pipes)
-        self.lines = queue.Queue()
-        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._read, self._read_errors)]
-        self.errors = b""
-        for thread in self.threads:
-            thread.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            try:
-                self.lines.put((time.monotonic(), json.loads(line)))
-            except ValueError:
-                self.lines.put((time.monotonic(), {"id": "not JSON", "line": line}))
-
-    def _read_errors(self):
-        self.errors = self.process.stderr.read()
-
-    def send(self, **message):
-        self.send_raw(json.dumps(message).encode())
-
-    def send_raw(self, line):
-        self.process.stdin.write(line + b"\n")
-        self.process.stdin.flush()
-
-    def next(self):
-        return self.lines.get(timeout=PATIENCE)[1]
-
-    def answer(self, number, last=("loaded", "done", "next", "error")):
-        """All events up to the last of the answer to request `number`."""
-        events = []
-        while not events or events[-1]["event"] not in last:
-            event = self.next()
-            assert event["id"] == number
-            events.append(event)
-        return events
-
-    def ask(self, **message):
-        self.send(**message)
-        return self.answer(message.get("id"))
-
-    def close(self):
-        self.process.stdin.close()
-        code = self.process.wait(PATIENCE)
-        self.join()
-        return code
-
-    def join(self):
-        for thread in self.threads:
-            thread.join(PATIENCE)
-        self.process.stdout.close()
-        self.process.stderr.close()
-        self.process.stdin.close()
-
-    def kill(self):
-        """Leave nothing behind, whatever the test found."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.join()
-
-
-@pytest.fixture
-def start():
-    """Start engines that end with the test."""
-    clients = []
-
-    def starter(*command):
-        clients.append(Client(*command))
-        return clients[-1]
-
-    yield starter
-    for client in clients:
-        client.kill()
-
-
-@pytest.fixture(scope="module")
-def path(model_file):
-    return model_file(text=TEXT, hidden_size=16, validation_loss=float("nan"))
-
-
-@pytest.fixture(scope="module")
-def shared(path):
-    client = Client()
-    client.send(id=1, op="load", path=str(path))
-    client.answer(1)
-    yield client
-    try:
-        assert client.close() == 0
-    finally:
-        client.kill()
-
-
-@pytest.fixture
-def engine(shared, path):
-    """One process for all tests, with the model loaded anew and so without states."""
-    shared.ask(id=1, op="load", path=str(path))
-    return shared
+PATIENCE = 60
 
 
 @pytest.fixture
@@ -155,14 +43,15 @@ def text_of(events):
     )
 
 
-def test_load_says_what_it_is(shared, path):
-    [loaded] = shared.ask(id=5, op="load", path=str(path), device="cpu")
-    vocabulary = len(set(TEXT)) + 1
+def test_load_says_what_it_is(shared, fox):
+    [loaded] = shared.ask(id=5, op="load", path=str(fox), device="cpu")
+    vocabulary = len(set(FOX)) + 1
     # one LSTM layer over one-hot input, and the head
     parameters = 4 * 16 * (vocabulary + 16 + 1) + vocabulary * (16 + 1)
     assert loaded == {
         "id": 5,
         "event": "loaded",
+        "slot": "main",
         "task": "",
         "arch": "lstm",
         "tokenizer": "char",
@@ -171,15 +60,16 @@ def test_load_says_what_it_is(shared, path):
         "step": 7,
         "validation_loss": None,  # NaN in the file
         "chars_per_token": 1.0,
-        "mtime": path.stat().st_mtime,
+        "unknown_text": "\ufffd",
+        "mtime": fox.stat().st_mtime,
     }
 
 
-def test_generate_is_what_the_library_generates(engine, path):
+def test_generate_is_what_the_library_generates(engine, fox):
     settings = {"temperature": 0.9, "top_k": 5, "seed": 3, "length": 120}
     events = engine.ask(id=2, op="generate", prompt="the ", settings=settings)
     assert [event["event"] for event in events[:2]] == ["prompt", "pieces"]
-    model, tokenizer, _ = load_model(path)
+    model, tokenizer, _ = load_model(fox)
     reader = TorchReader(model)
     primed = prime(reader, tokenizer, "the ")
     expected = list(generate(reader, tokenizer, primed, SamplingConfig(**settings)))
@@ -204,9 +94,9 @@ def test_states_continue_retry_and_branch(engine):
     first = engine.ask(id=3, op="generate", prompt="the", settings=GREEDY)
     state = first[-1]["state"]
     for number in (4, 5):  # twice from the same state: a retry
-        rest = engine.ask(**{"from": state}, id=number, op="generate", prompt="", settings=GREEDY)
+        rest = engine.ask(after=state, id=number, op="generate", prompt="", settings=GREEDY)
         assert text_of(first) + text_of(rest) == whole
-    other = engine.ask(**{"from": state}, id=6, op="generate", prompt=" fox", settings=GREEDY)
+    other = engine.ask(after=state, id=6, op="generate", prompt=" fox", settings=GREEDY)
     assert [piece["text"] for piece in other[0]["pieces"]] == list(" fox")
     assert other[0]["pieces"][0]["surprise"] is not None
 
@@ -224,7 +114,7 @@ def test_next_token_table(engine):
     assert event["event"] == "next"
     done = engine.ask(id=3, op="generate", prompt="th", settings={"length": 0})[-1]
     assert event["next"] == done["next"]
-    assert engine.ask(**{"from": done["state"]}, id=4, op="next", prompt="")[0]["next"] == done["next"]
+    assert engine.ask(after=done["state"], id=4, op="next", prompt="")[0]["next"] == done["next"]
 
 
 def test_stop_texts(engine):
@@ -247,26 +137,24 @@ def test_cancel_while_generating(engine):
     assert (done["event"], done["reason"]) == ("done", "cancelled")
     assert 0 < done["tokens"] < 10_000_000
     # the state is that of what was given: going on from it works
-    assert (
-        engine.ask(**{"from": done["state"]}, id=3, op="generate", settings=GREEDY)[-1]["reason"] == "length"
-    )
+    assert engine.ask(after=done["state"], id=3, op="generate", settings=GREEDY)[-1]["reason"] == "length"
 
 
 def test_a_completion_is_compared_with_the_training_text(start, model_file, tmp_path):
-    (tmp_path / "fox.txt").write_text(TEXT * 50)
+    (tmp_path / "fox.txt").write_text(FOX * 50)
     corpus = {"source": str(tmp_path / "fox.txt"), "validation": 0.1}
     client = start()
-    client.ask(id=1, op="load", path=str(model_file(text=TEXT, corpus=corpus)))
+    client.ask(id=1, op="load", path=str(model_file(text=FOX, corpus=corpus)))
     events = client.ask(id=2, op="generate", prompt="the ", settings={"length": 300, "seed": 1})
     done = events[-1]
     pieces = [piece for event in events if event["event"] == "pieces" for piece in event["pieces"]]
     text = "".join(piece["text"] for piece in pieces)
     copied = done["copied"]
     n = copied["n"]
-    new = [text[at : at + n] not in TEXT * 45 for at in range(len(text) - n + 1)]
+    new = [text[at : at + n] not in FOX * 45 for at in range(len(text) - n + 1)]
     assert copied["novel"] == sum(new) / len(new)
     longest = max(
-        size for size in range(50) if any(text[at : at + size] in TEXT * 45 for at in range(300 - size))
+        size for size in range(50) if any(text[at : at + size] in FOX * 45 for at in range(300 - size))
     )
     assert (copied["longest"], copied["held_out"], copied["memorised"]) == (longest, 0.0, False)
     assert done["not_compared"] == ""
@@ -274,7 +162,7 @@ def test_a_completion_is_compared_with_the_training_text(start, model_file, tmp_
     assert (done["copied"], done["not_compared"]) == (None, "the completion is too short")
     # a model that was copied here without its corpus
     (tmp_path / "fox.txt").unlink()
-    client.ask(id=4, op="load", path=str(model_file(text=TEXT, corpus=corpus)))
+    client.ask(id=4, op="load", path=str(model_file(text=FOX, corpus=corpus)))
     done = client.ask(id=5, op="generate", settings=GREEDY)[-1]
     assert done["copied"] is None
     assert "fox.txt" in done["not_compared"]
@@ -295,9 +183,7 @@ def test_cancel_while_reading_a_prompt_and_while_waiting(engine):
 
 
 def test_a_prompt_of_a_megabyte(engine, model_file):
-    engine.ask(
-        id=1, op="load", path=str(model_file(text=TEXT, arch="nn-lstm"))
-    )  # over time in one fused call
+    engine.ask(id=1, op="load", path=str(model_file(text=FOX, arch="nn-lstm")))  # over time in one fused call
     events = engine.ask(id=2, op="generate", prompt="the quick brown fox\n" * 52_500, settings=GREEDY)
     assert events[0]["tokens"] == 1_050_000
     assert len(events[0]["pieces"]) == 4096
@@ -357,162 +243,30 @@ def test_empty_lines_are_nothing(engine):
     assert engine.ask(id=10, op="next", prompt="a")[0]["event"] == "next"
 
 
-def test_forgotten_and_old_states(engine, path):
+def test_forgotten_and_old_states(engine, fox):
     state = engine.ask(id=2, op="generate", settings=GREEDY)[-1]["state"]
     engine.send(op="forget", state=state)
     engine.send(op="forget", state=99_999)
-    [event] = engine.ask(**{"from": state}, id=3, op="generate", settings=GREEDY)
+    [event] = engine.ask(after=state, id=3, op="generate", settings=GREEDY)
     assert event["exit_code"] == 3
     first = engine.ask(id=4, op="generate", settings={"length": 0})[-1]["state"]
     for number in range(256):
         engine.ask(id=10 + number, op="generate", settings={"length": 0})
-    assert engine.ask(**{"from": first}, id=5, op="next")[0]["event"] == "error"
-    assert engine.ask(**{"from": first + 1}, id=6, op="next")[0]["event"] == "next"
-    engine.ask(id=7, op="load", path=str(path))
-    assert engine.ask(**{"from": first + 1}, id=8, op="next")[0]["event"] == "error"
+    assert engine.ask(after=first, id=5, op="next")[0]["event"] == "error"
+    assert engine.ask(after=first + 1, id=6, op="next")[0]["event"] == "next"
+    engine.ask(id=7, op="load", path=str(fox))
+    assert engine.ask(after=first + 1, id=8, op="next")[0]["event"] == "error"
 
 
 def test_a_failed_load_keeps_the_model_and_its_states(engine, tmp_path):
     state = engine.ask(id=2, op="generate", settings=GREEDY)[-1]["state"]
     (tmp_path / "bad").write_bytes(b"PK\x03\x04")
     assert "zip archive" in engine.ask(id=3, op="load", path=str(tmp_path / "bad"))[0]["message"]
-    assert engine.ask(**{"from": state}, id=4, op="generate", settings=GREEDY)[-1]["event"] == "done"
-
-
-# -- life and death, each with a process of its own ---------------------------------------------------------------
-
-
-def test_nothing_is_loaded_at_first_and_the_end_of_input_is_the_end(start):
-    client = start()
-    [event] = client.ask(id=1, op="generate", prompt="x")
-    assert (event["exit_code"], event["message"]) == (2, "no model is loaded; send a load first")
-    assert client.close() == 0
-    assert client.errors == b""
-
-
-def test_quit_and_the_end_of_input_in_the_middle_of_a_completion(start, path):
-    for end in ("quit", "close"):
-        client = start()
-        client.ask(id=1, op="load", path=str(path))
-        client.send(id=2, op="generate", settings={"length": 10_000_000})
-        while client.next()["event"] != "pieces":
-            pass
-        if end == "quit":
-            client.send(op="quit")
-            assert client.process.wait(PATIENCE) == 0
-            client.join()
-        else:
-            assert client.close() == 0
-        assert client.errors == b""
-
-
-def test_an_interrupt_is_not_for_the_engine(start, path):
-    client = start()
-    client.ask(id=1, op="load", path=str(path))
-    os.kill(client.process.pid, signal.SIGINT)  # Ctrl-C in the terminal
-    client.send(id=2, op="generate", settings=GREEDY)
-    client.answer(2)
-    assert client.close() == 0
-
-
-def test_a_reader_that_goes_away():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rnn_tui.inference.engine"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    process.stdout.close()
-    process.stdin.write(b'{"id":1,"op":"next"}\n')
-    process.stdin.flush()
-    try:
-        assert process.wait(PATIENCE) == 0  # while our end of its input is still open
-    finally:
-        process.kill()
-        process.stdin.close()
-
-
-CHATTY = """
-import os, sys
-import rnn_tui.model.file as file
-real = file.load_model
-def load(*args, **options):
-    print("loading")                       # a plugin that prints
-    os.write(1, b"from the C side\\n")
-    sys.__stdout__.write("to the real one\\n")
-    sys.__stdout__.flush()
-    return real(*args, **options)
-file.load_model = load
-from rnn_tui.inference.engine import main
-sys.exit(main())
-"""
-
-
-def test_what_plugins_print_does_not_reach_the_protocol(start, path):
-    client = start(sys.executable, "-c", CHATTY)
-    assert client.ask(id=1, op="load", path=str(path))[0]["event"] == "loaded"
-    assert client.close() == 0
-    for line in (b"loading", b"from the C side", b"to the real one"):
-        assert line in client.errors
-
-
-OUT_OF_MEMORY = """
-import sys
-import rnn_tui.inference.generate as generate
-def prime(*args, **options):
-    raise {error}
-generate.prime = prime
-from rnn_tui.inference.engine import main
-sys.exit(main())
-"""
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        ("MemoryError()", 7),
-        ('RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can\'t allocate memory")', 7),
-        ('ValueError("two\\nlines")', 1),
-    ],
-)
-def test_other_failures_are_explained(start, path, error, code):
-    client = start(sys.executable, "-c", OUT_OF_MEMORY.format(error=error))
-    client.ask(id=1, op="load", path=str(path))
-    [event] = client.ask(id=2, op="generate")
-    assert event["exit_code"] == code
-    assert "\n" not in event["message"]
-    assert client.close() == 0
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
-def test_it_dies_with_its_parent():
-    """The pipe stays open here, in a third process: only the signal can tell the engine."""
-    script = (
-        "import subprocess, sys, time; "
-        "engine = subprocess.Popen([sys.executable, '-m', 'rnn_tui.inference.engine'], stdout=subprocess.PIPE); "
-        "engine.stdout.readline(); "  # an answer: it is up
-        "print(engine.pid, flush=True); time.sleep(600)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    parent.stdin.write(b'{"id":1,"op":"next"}\n')
-    parent.stdin.flush()
-    engine = psutil.Process(int(parent.stdout.readline()))
-    parent.kill()
-    parent.wait()
-    try:
-        engine.wait(PATIENCE)
-    finally:
-        parent.stdin.close()  # which ends the engine, too, should the signal have failed
-        parent.stdout.close()
-
-
-def test_requests_are_read_without_torch():
-    assert parse(b'{"id":1,"op":"generate","from":3}') == Generate(id=1, after=3)
-    assert parse(b'{"op":"cancel","target":2}') == Cancel(target=2)
-    assert isinstance(parse(b'{"id":1}'), Refused)
-    code = "import sys, rnn_tui.inference.engine; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert engine.ask(after=state, id=4, op="generate", settings=GREEDY)[-1]["event"] == "done"
 
 
 def test_an_aligned_model_answers_with_labels(shared, model_file):
-    path = model_file(text=TEXT, task="aligned")
+    path = model_file(text=FOX, task="aligned")
     [loaded] = shared.ask(id=20, op="load", path=str(path))
     assert loaded["task"] == "aligned"
     prompt, pieces, done = shared.ask(

@@ -155,7 +155,7 @@ def test_giving_up_in_the_middle_of_a_prompt(markov, char_tokenizer):
 
 
 def test_entropy_where_tokens_are_impossible():
-    [(surprise, entropy)] = measure(np.array([[0.0, 0.0, -math.inf]]), np.array([0]))
+    [(surprise, entropy, _)] = measure(np.array([[0.0, 0.0, -math.inf]]), np.array([0]))
     assert surprise == pytest.approx(math.log(2))
     assert entropy == pytest.approx(math.log(2))
 

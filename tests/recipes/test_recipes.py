@@ -6,11 +6,11 @@ import tomllib
 import pytest
 
 from rnn_tui.cli.root import run
-from rnn_tui.cli.settings import combine
 from rnn_tui.errors import UsageError
 from rnn_tui.plugin.describe import check_options
 from rnn_tui.recipes import all_recipes, load_recipe, recipe_names, settings_text
 from rnn_tui.training.config import resolve
+from rnn_tui.training.layers import combine
 
 CLASSICS = [
     *("demo", "timemachine-rnn-scratch", "timemachine-rnn-random", "timemachine-rnn-nn"),

@@ -10,7 +10,14 @@ import pytest
 
 from rnn_tui.errors import BusyError, DiskError, InputError, UsageError
 from rnn_tui.runs import folder
-from rnn_tui.runs.folder import RunFolder, check_writable, create_run, find_run, remove_run
+from rnn_tui.runs.folder import (
+    RunFolder,
+    check_writable,
+    create_run,
+    export_model,
+    find_run,
+    remove_run,
+)
 from rnn_tui.runs.lock import RunLock
 from rnn_tui.runs.status import RunView
 
@@ -355,3 +362,21 @@ def test_without_its_folder_of_checkpoints_a_run_can_be_started(run: RunFolder) 
     run.checkpoints.rmdir()
     check_writable(run)
     assert not run.checkpoints.exists()
+
+
+def test_a_model_is_copied_and_nothing_replaced(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model file yet"):
+        export_model(run, tmp_path / "m")
+    model = bytes(range(256)) * 10_000
+    run.model_path.write_bytes(model)
+    assert export_model(run, tmp_path / "m") == tmp_path / "m"
+    assert export_model(run, tmp_path) == tmp_path / "one.safetensors"
+    assert (tmp_path / "m").read_bytes() == (tmp_path / "one.safetensors").read_bytes() == model
+    with pytest.raises(BusyError, match="is there already"):
+        export_model(run, tmp_path / "m")
+    with pytest.raises(DiskError, match="could not write"):
+        export_model(run, tmp_path / "nowhere" / "m")
+    run.model_path.unlink()
+    run.model_path.symlink_to(tmp_path / "m")
+    with pytest.raises(InputError, match="cannot be exported"):
+        export_model(run, tmp_path / "n")

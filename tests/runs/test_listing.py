@@ -10,9 +10,11 @@ from rnn_tui.errors import InputError
 from rnn_tui.runs import eventline, listing
 from rnn_tui.runs.events import EventWriter
 from rnn_tui.runs.folder import RunFolder, create_run
+from rnn_tui.runs.labels import set_labels
 from rnn_tui.runs.listing import list_runs
 from rnn_tui.runs.lock import RunLock
 from rnn_tui.runs.status import my_status, write_status
+from rnn_tui.runs.trash import discard
 
 
 def make(runs_dir: Path, name: str, created: object) -> RunFolder:
@@ -151,3 +153,32 @@ def test_folders_nested_deeper_than_python_goes(tmp_path: Path) -> None:
     os.close(here)
     assert [row.state for row in list_runs(tmp_path)] == ["created"]
     subprocess.run(["rm", "-rf", run.path], check=True)  # shutil.rmtree does not get to the bottom of it
+
+
+def test_a_listing_reads_again_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, name in enumerate(("a", "b", "c")):
+        run = make(tmp_path, name, 5.0 - number)
+        write_status(run, my_status("finished" if name != "c" else "running", attempt=1, step=10))
+    read: list[str] = []
+    summarise = listing.summarise
+    monkeypatch.setattr(listing, "summarise", lambda run: read.append(run.name) or summarise(run))
+    looking = listing.Listing(tmp_path)
+    assert [row.state for row in looking.look()] == ["finished", "finished", "crashed"]
+    assert sorted(read) == ["a", "b", "c"]
+    assert looking.look() == list_runs(tmp_path)
+    del read[:]
+    looking.look()
+    assert read == ["c"]  # which might live again, and no file need tell
+    set_labels(RunFolder(tmp_path / "a"), tags=["keep"])
+    assert looking.look()[0].tags == ("keep",)
+    write_status(run := RunFolder(tmp_path / "b"), my_status("stopped", attempt=1, step=20))
+    assert looking.look()[1].step == 20
+    status = my_status("finished", attempt=2, step=30)
+    status.tokens_per_second = 1000.0
+    with RunLock.acquire(run):  # its last word is said, and it is still there
+        write_status(run, status)
+        assert looking.look()[1].tokens_per_second == 1000.0
+    assert looking.look()[1].tokens_per_second == 0.0
+    discard(run)
+    assert [row.name for row in looking.look()] == ["a", "c"]
+    assert looking.look() == list_runs(tmp_path)

@@ -10,8 +10,8 @@ import torch
 from rnn_tui.errors import DiskError, InputError
 from rnn_tui.model.file import encode
 from rnn_tui.model.header import ModelFile
+from rnn_tui.model.manifest import NewerFormat, encode_manifest
 from rnn_tui.training import checkpoint
-from rnn_tui.training.manifest import NewerFormat, encode_manifest
 
 PLUGIN = {"name": "none", "distribution": "none", "version": "0"}
 
@@ -250,7 +250,7 @@ def test_one_of_another_run_is_set_aside(tmp_path):
 def test_one_of_a_newer_version_is_not_skipped(tmp_path, monkeypatch):
     save(tmp_path, 5)
     with monkeypatch.context() as patch:
-        patch.setattr("rnn_tui.training.manifest.FORMAT", 3)
+        patch.setattr("rnn_tui.model.manifest.FORMAT", 3)
         change_manifest(save(tmp_path, 12), environment={"rnn_tui": "9.1"})
     message = r"step-00000012 was made by rnn-tui 9.1 \(format 3\), this one reads 1; upgrade"
     with pytest.raises(NewerFormat, match=message):

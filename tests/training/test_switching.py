@@ -161,7 +161,15 @@ def test_a_switch_is_an_event_and_in_force_afterwards(automatic, times):
     assert shown["parameters"] == start["parameters"]
 
 
-@pytest.mark.parametrize("killed", [(15,), (12,), (25,), (15, 14, 27)])
+@pytest.mark.parametrize(
+    "killed",
+    [
+        (12,),
+        (15, 14, 27),
+        pytest.param((15,), marks=pytest.mark.slow),
+        pytest.param((25,), marks=pytest.mark.slow),
+    ],
+)
 def test_resumed_from_before_or_after_a_switch(automatic, times, kill_at, killed):
     times.at = 12
     whole, parts = automatic("whole"), automatic("parts")
@@ -259,7 +267,13 @@ def test_threads_are_switched_and_replayed(automatic, times, due, kill_at):
     assert gather(parts)["start"]["threads"] == read_status(parts).threads == 2
 
 
-@pytest.mark.parametrize("found", [{1: 1.0, 2: 0.95}, {1: 1.0}, {1: 1.0, 2: 3.0}])
+@pytest.mark.parametrize(
+    "found",
+    [
+        {1: 1.0, 2: 0.95},
+        *(pytest.param(found, marks=pytest.mark.slow) for found in ({1: 1.0}, {1: 1.0, 2: 3.0})),
+    ],
+)
 def test_steps_that_are_only_timed_leave_no_trace(automatic, times, due, found):
     """At every step of a run with dropout, whose numbers come from the same generators."""
     times.threads = found

@@ -71,8 +71,8 @@ class FakeRun:
 
 @pytest.fixture
 def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for runs, with every other place the app writes to beside it."""
-    for name in ("CONFIG", "DATA", "CACHE", "STATE"):
+    """An empty folder for runs, with every other place the app writes to but the cache beside it."""
+    for name in ("CONFIG", "DATA", "STATE"):
         monkeypatch.setenv(f"RNN_TUI_{name}_DIR", str(tmp_path / name.lower()))
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     return tmp_path / "runs"
@@ -143,3 +143,35 @@ def until() -> Callable[..., Awaitable[None]]:
             await pilot.pause(0.02)
 
     return wait
+
+
+@pytest.fixture
+def finished(make_run: Callable[..., FakeRun]) -> Callable[..., FakeRun]:
+    """Return a function that makes a finished run by name, made at `made` in unix time: the last one stands first."""
+
+    def make(name: str, made: float = 0.0, best: float = 1.234, **config: Any) -> FakeRun:
+        tables = {
+            "corpus": {"source": "stdlib"}, "tokenizer": {"name": "char"}, "model": {"arch": "lstm"},
+            "about": {"created": made, "id": name},
+        }  # fmt: skip
+        run = make_run(name, tables | config)
+        run.start()
+        run.train(5, 200)
+        run.status("finished", 200, total_steps=200, best_loss=best)
+        return run
+
+    return make
+
+
+@pytest.fixture
+def open_runs(until: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[Any]]:
+    """Go to the Runs pane and wait until it shows so many runs; return it."""
+
+    async def show(pilot: Any, count: int) -> Any:
+        await pilot.press("5")
+        pane = pilot.app.pane("runs")
+        pane._timer.pause()  # so that a test says when it looks
+        await until(pilot, lambda: len(pane._shown) == count and pane.chosen != "")
+        return pane
+
+    return show

@@ -75,7 +75,7 @@ def test_x10_mouse_bytes_and_broken_utf8_do_no_harm(terminal: Terminal) -> None:
     terminal.read_for(0.5)
     terminal.child.send(b"x")  # ends the broken character
     terminal.read_for(0.5)
-    terminal.child.send(b"\x1b4")
+    terminal.child.send(b"\x1b5")
     assert b"No runs here yet" in terminal.read_for(2)
     terminal.child.send(b"q")
     assert terminal.end() == 0
@@ -106,7 +106,7 @@ def test_ascii_when_the_terminal_cannot_do_better(tmp_path: Path) -> None:
         tmp_path, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="POSIX", PYTHONIOENCODING="ascii"
     )
     try:
-        found.child.send(b"\x1b4")
+        found.child.send(b"\x1b5")
         assert b"No runs here yet" in found.read_for(2)
         found.child.send(b"q")
         assert found.end() == 0

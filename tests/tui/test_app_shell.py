@@ -19,7 +19,7 @@ from rnn_tui.tui.panes.base import Pane
 
 pytestmark = pytest.mark.usefixtures("no_children")
 
-PANES = ["corpus", "train", "prompt", "runs", "plugins"]
+PANES = ["corpus", "train", "prompt", "inspect", "runs", "plugins"]
 
 
 async def test_panes_by_key_by_click_and_while_typing(runs_dir: Path, until: Any) -> None:
@@ -37,7 +37,7 @@ async def test_panes_by_key_by_click_and_while_typing(runs_dir: Path, until: Any
         assert app.current_pane == "plugins"
         await pilot.click("#tabs", offset=(14, 0))
         assert app.current_pane == "train"
-        await pilot.press("4")
+        await pilot.press("5")
         assert app.current_pane == "runs"
 
 
@@ -46,7 +46,7 @@ async def test_every_pane_composes_without_overflow(runs_dir: Path, until: Any) 
         app = RnnTuiApp(runs_dir)
         async with app.run_test(size=size) as pilot:
             await until(pilot, lambda app=app: app.ready)  # type: ignore[misc]
-            for number in range(1, 6):
+            for number in range(1, 7):
                 await pilot.press(f"alt+{number}")
                 await pilot.pause(0.1)
                 for widget in app.query("*"):
@@ -58,7 +58,7 @@ async def test_footer_has_at_most_eight_hints_at_80_columns(runs_dir: Path, unti
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.ready)
-        for number in range(1, 6):
+        for number in range(1, 7):
             await pilot.press(f"alt+{number}")
             await pilot.pause()
             shown = {
@@ -124,7 +124,7 @@ async def test_pane_and_theme_are_remembered(runs_dir: Path, until: Any) -> None
     async with first.run_test(size=(80, 24)) as pilot:
         assert first.theme == theme.DARK
         first.theme = theme.LIGHT
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: first.current_pane == "runs")
     again = RnnTuiApp(runs_dir)
     async with again.run_test(size=(80, 24)):
@@ -177,7 +177,7 @@ async def test_no_color(
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "✓ finished" in screen_text(app))
-        for number in range(1, 6):
+        for number in range(1, 7):
             await pilot.press(f"alt+{number}")
             await pilot.pause(0.1)
 
@@ -236,7 +236,7 @@ describe.describe_plugins = lambda **_: []
 async def main():
     app = RnnTuiApp(pathlib.Path(sys.argv[1]))
     async with app.run_test(size=(80, 24)) as pilot:
-        for key in ("alt+1", "alt+2", "alt+3", "alt+4", "alt+5", "alt+2", "n"):
+        for key in ("alt+1", "alt+2", "alt+3", "alt+4", "alt+5", "alt+6", "alt+2", "n"):
             await pilot.press(key)
             await pilot.pause(0.3)
 asyncio.run(main())

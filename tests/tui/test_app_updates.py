@@ -78,7 +78,7 @@ async def test_the_emulator_and_the_app_agree(
             run.train(first, last)
             run.events.write("sample", last, prompt="你", text=f"好 {last}", temperature=1.0)
             await until(pilot, lambda last=last: f"step {last} " in screen_text(app))
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: "● running" in screen_text(app))
         await pilot.press("2", "question_mark")
         await pilot.pause(0.3)

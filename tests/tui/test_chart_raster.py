@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
-from rnn_tui.tui.widgets.raster import cells, curve, horizontal, marks
+from rnn_tui.tui.widgets.pyramid import Points
+from rnn_tui.tui.widgets.raster import Curve, blots, cells, curve, horizontals
 from rnn_tui.tui.widgets.scales import Axis
 
 
@@ -14,12 +14,23 @@ def picture(dots: npt.NDArray[np.bool_]) -> list[str]:
     return ["".join("#" if dot else "." for dot in row) for row in dots]
 
 
+def points(x: list[float] | npt.NDArray[np.float64], y: list[float] | npt.NDArray[np.float64]) -> Points:
+    made = Points()
+    made.extend(np.array(x, float), np.array(y, float))
+    return made
+
+
+def drawn(x: list[float], y: list[float], x_axis: Axis, y_axis: Axis, columns: int, rows: int) -> Curve:
+    made = points(x, y)
+    return curve(made, made.raw, x_axis, y_axis, columns, rows)
+
+
 def draw(
     x: list[float], y: list[float], *, x_axis: Axis | None = None, columns: int = 2, rows: int = 1
 ) -> list[str]:
     across = x_axis or Axis(0, 2 * columns - 1)
     down = Axis(0, 4 * rows - 1)
-    return picture(curve(np.array(x, float), np.array(y, float), across, down, columns, rows).dots)
+    return picture(drawn(x, y, across, down, columns, rows).dots)
 
 
 def test_a_diagonal() -> None:
@@ -52,21 +63,24 @@ def test_many_points_in_a_column_keep_the_extremes() -> None:
 
 
 def test_nan_breaks_the_line_and_is_reported() -> None:
-    drawn = curve(np.array([0.0, 1, 2, 3]), np.array([1.0, np.nan, 1, 1]), Axis(0, 3), Axis(0, 3), 2, 1)
-    assert picture(drawn.dots) == ["....", "....", "#.##", "...."]
-    assert drawn.bad.tolist() == [1]
+    left = drawn([0, 1, 2, 3], [1, math.nan, 1, 1], Axis(0, 3), Axis(0, 3), 2, 1)
+    assert picture(left.dots) == ["....", "....", "#.##", "...."]
+    assert left.bad.tolist() == [1]
 
 
 def test_nan_between_two_points_of_neighbouring_columns_breaks_too() -> None:
-    x, y = np.array([0.0, 0.4, 1.0]), np.array([3.0, np.inf, 0.0])
-    drawn = curve(x, y, Axis(0, 3), Axis(0, 3), 2, 1)
-    assert picture(drawn.dots) == ["#...", "....", "....", ".#.."]
+    left = drawn([0, 0.4, 1], [3, math.inf, 0], Axis(0, 3), Axis(0, 3), 2, 1)
+    assert picture(left.dots) == ["#...", "....", "....", ".#.."]
 
 
 def test_a_line_enters_and_leaves_the_window() -> None:
     # the window shows 10 to 13; both points lie outside
-    dots = curve(np.array([0.0, 30]), np.array([2.0, 2]), Axis(10, 13), Axis(0, 3), 2, 1).dots
-    assert picture(dots) == ["....", "####", "....", "...."]
+    assert picture(drawn([0, 30], [2, 2], Axis(10, 13), Axis(0, 3), 2, 1).dots) == [
+        "....",
+        "####",
+        "....",
+        "....",
+    ]
 
 
 def test_values_outside_the_y_axis_are_not_drawn_at_its_edge() -> None:
@@ -81,39 +95,15 @@ def test_no_points() -> None:
     assert draw([], []) == ["....", "....", "....", "...."]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_against_a_brute_force_version(seed: int) -> None:
-    """Every column's span, worked out point by point in plain Python."""
-    random = np.random.default_rng(seed)
-    x = np.sort(random.uniform(0, 19, 60))
-    y = random.uniform(0, 11, 60)
-    dots = curve(x, y, Axis(0, 19), Axis(0, 11), 10, 3).dots
-    spans: dict[int, list[float]] = {}
-    enters: dict[int, float] = {}
-    leaves: dict[int, float] = {}
-    points = [(round(float(a)), 11 - float(b)) for a, b in zip(x, y, strict=True)]
-    for i, (column, height) in enumerate(points):
-        spans.setdefault(column, []).append(height)
-        enters.setdefault(column, height)
-        leaves[column] = height
-        if i + 1 < len(points) and points[i + 1][0] > column + 1:
-            width = points[i + 1][0] - column
-            for k in range(1, width):
-                between = height + (points[i + 1][1] - height) * k / width
-                spans[column + k] = [between]
-                enters[column + k] = leaves[column + k] = between
-    for column in range(19):
-        if column in leaves and column + 1 in enters:
-            middle = (leaves[column] + enters[column + 1]) / 2
-            spans[column].append(middle)
-            spans[column + 1].append(middle)
-    for column in range(20):
-        expected = set()
-        if column in spans:
-            top = math.floor(min(spans[column]) + 0.5)
-            bottom = max(top, math.ceil(max(spans[column]) - 0.5))
-            expected = set(range(top, bottom + 1))
-        assert set(np.flatnonzero(dots[:, column]).tolist()) == expected
+def test_zero_lies_far_below_a_logarithmic_axis() -> None:
+    # from 10 at the top the line falls out of the picture, and comes back
+    left = drawn([0, 1, 2, 3], [10, 0, -1, 1], Axis(0, 3), Axis(1, 1000, log=True), 2, 1)
+    assert picture(left.dots) == ["....", "....", "#...", "#..#"]
+
+
+def test_a_logarithmic_x_axis_leaves_out_what_it_has_no_place_for() -> None:
+    left = drawn([-5, 0, 1, 10, 100, 1000], [0, 3, 0, 1, 2, 3], Axis(1, 1000, log=True), Axis(0, 3), 2, 1)
+    assert picture(left.dots) == ["...#", "..#.", ".#..", "#..."]
 
 
 def test_braille_patterns() -> None:
@@ -124,8 +114,9 @@ def test_braille_patterns() -> None:
 
 
 def test_horizontal_line_and_blots() -> None:
-    assert picture(horizontal(3, Axis(0, 3), 2, 1, every=2)) == ["#.#.", "....", "....", "...."]
-    assert not horizontal(9, Axis(0, 3), 2, 1).any()
-    blot = marks(np.array([1.0]), np.array([2.0]), Axis(0, 3), Axis(0, 3), 2, 1)
-    assert picture(blot) == ["....", ".##.", ".##.", "...."]
-    assert not marks(np.array([1.0, 9.0]), np.array([np.nan, 1.0]), Axis(0, 3), Axis(0, 3), 2, 1).any()
+    assert picture(horizontals([3, 9, 0], Axis(0, 3), 2, 1, every=2)) == ["#.#.", "....", "....", "#.#."]
+    one, none = points([1.0], [2.0]), points([1.0, 9.0], [np.nan, 1.0])
+    assert picture(blots(one, one.raw, Axis(0, 3), Axis(0, 3), 2, 1)) == ["....", ".##.", ".##.", "...."]
+    assert not blots(none, none.raw, Axis(0, 3), Axis(0, 3), 2, 1).any()
+    many = points(np.linspace(0, 3, 50), np.ones(50))
+    assert not blots(many, many.raw, Axis(0, 3), Axis(0, 3), 2, 1).any()

@@ -10,7 +10,6 @@ from rnn_tui.tui.widgets.scales import (
     linear_ticks,
     log_ticks,
     nice_step,
-    smooth,
     tick_label,
     tick_labels,
     value_axis,
@@ -65,13 +64,26 @@ def test_jump_limit_with_a_total_halves_it_while_the_curve_fits() -> None:
     assert jump_limit(300, 2000) == 500
 
 
-def test_jump_limit_without_a_total_grows_by_a_quarter() -> None:
+def test_jump_limit_without_a_total_grows_by_half() -> None:
     assert jump_limit(0, None) == 100
     assert jump_limit(100, None) == 100
-    assert jump_limit(101, None) == 125
-    assert jump_limit(126, None) == pytest.approx(156.25)
+    assert jump_limit(101, None) == 150
+    assert jump_limit(151, None) == pytest.approx(225)
     # a run that went past its plan does not leave the picture
     assert jump_limit(2100, 2000) >= 2100
+
+
+def test_jump_limit_of_small_numbers() -> None:
+    # epochs, or the first steps: at least half of the axis is in use
+    assert jump_limit(3, None) == 3.125
+    assert jump_limit(60, None) == 100
+    assert jump_limit(0.9, 5) == 1.25
+
+
+@pytest.mark.parametrize("axis", [Axis(3, 17), Axis(0.5, 4000, log=True)])
+def test_edges_are_half_a_dot_around_the_middles(axis: Axis) -> None:
+    edges = axis.edges(11)
+    assert axis.place(edges) * 10 == pytest.approx(np.arange(12) - 0.5)
 
 
 def test_axis_places_and_finds_values() -> None:
@@ -101,34 +113,9 @@ def test_value_axis_of_nothing() -> None:
     assert axis.low < axis.high
 
 
-def test_smooth_by_hand() -> None:
-    # weight 1/2 over 4, 2, 6: a = 2, 2, 4; debiased by 1/2, 3/4, 7/8
-    assert smooth([4, 2, 6], 0.5) == pytest.approx([4, 2 / 0.75, 4 / 0.875])
-
-
-def test_smooth_equals_the_loop_over_several_blocks() -> None:
-    values = np.random.default_rng(0).normal(size=500)
-    values[[3, 200]] = [math.nan, math.inf]
-    last, count, expected = 0.0, 0, []
-    for value in values:
-        if not math.isfinite(value):
-            expected.append(value)
-            continue
-        last, count = 0.9 * last + 0.1 * value, count + 1
-        expected.append(last / (1 - 0.9**count))
-    assert smooth(values, 0.9) == pytest.approx(expected, nan_ok=True)
-
-
-def test_smooth_leaves_a_constant_alone() -> None:
-    assert smooth([3.0] * 300, 0.99) == pytest.approx([3.0] * 300)
-    assert list(smooth([1, 5, 2], 0)) == [1, 5, 2]
-    assert len(smooth([], 0.5)) == 0
-
-
 def test_finite_range() -> None:
-    assert finite_range(np.array([math.nan, 2, 1, math.inf])) == (1, 2)
-    assert finite_range(np.array([math.nan])) is None
-    spiky = np.r_[np.linspace(1, 2, 1000), 50]
-    trimmed = finite_range(spiky, trim=0.01)
+    assert finite_range(np.array([3.0, 2, 5])) == (2, 5)
+    assert finite_range(np.array([])) is None
+    trimmed = finite_range(np.r_[np.linspace(1, 2, 1000), 50], trim=0.01)
     assert trimmed is not None
-    assert trimmed[1] < 3
+    assert 1 < trimmed[0] < trimmed[1] < 2

@@ -130,19 +130,28 @@ async def test_colours_follow_surprise_when_asked() -> None:
     app = TailApp()
     async with app.run_test(size=(20, 4)):
         tail = app.tail
-        tail.write("ab", "prompt", 0.1)
-        tail.write("cd", "generated", 9.0)
-        tail.write("ef", "generated", 8.0)
+        tail.write("ab", "prompt", 0.1, 5.0, 1)
+        tail.write("cd", "generated", 9.0, 5.0, 0)
+        tail.write("ef", "generated", 8.0, 5.0, 0)
         tail.flush()
         plain = list(tail.render_line(0))
         assert [segment.text for segment in plain][:2] == ["ab", "cdef"]
-        tail.show_surprise(True)
+        tail.show_colours("surprise")
         coloured = list(tail.render_line(0))
         assert [segment.text for segment in coloured][:2] == ["ab", "cdef"]
         for segment, level in zip(coloured[:2], (0, 5), strict=True):
             assert segment.style is not None
             assert segment.style.color == tail.get_component_rich_style(f"tail--level-{level}").color
         assert coloured[0].style != plain[0].style
+        tail.show_colours("entropy")  # over 4 nats everywhere
+        assert tail.render_line(0)._segments[0].text == "abcdef"
+        tail.show_colours("rank")  # second, then twice first
+        assert [segment.text for segment in tail.render_line(0)][:2] == ["ab", "cdef"]
+        assert (
+            list(tail.render_line(0))[1].style.color == tail.get_component_rich_style("tail--level-0").color
+        )
+        tail.show_colours("")
+        assert list(tail.render_line(0)) == plain
 
 
 @pytest.mark.parametrize("size", [(80, 24), (140, 45), (2, 1)])
@@ -166,7 +175,7 @@ async def test_no_color_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = TailApp()
     async with app.run_test(size=(20, 4)) as pilot:
-        app.tail.show_surprise(True)
+        app.tail.show_colours("surprise")
         app.tail.write("text", "generated", 3.0)
         await pilot.pause(0.1)
         assert app.screen_rows()[0] == "text"

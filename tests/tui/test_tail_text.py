@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from rnn_tui.tui.widgets import tail_text
-from rnn_tui.tui.widgets.tail_text import Change, Tag, TailText, surprise_level, wrap
+from rnn_tui.tui.widgets.tail_text import LEVELS, Change, Span, Tag, TailText, level, wrap
 
 PROMPT, GENERATED = Tag("prompt"), Tag("generated")
 
@@ -136,8 +136,25 @@ def test_copy_keeps_the_space_that_a_wrap_swallowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nats", "level"),
-    [(0.0, 0), (0.49, 0), (0.5, 1), (1.5, 2), (3.9, 3), (6.0, 4), (7.0, 5), (float("nan"), 5)],
+    ("measure", "value", "expected"),
+    [
+        *[
+            ("surprise", nats, n)
+            for nats, n in ((0.0, 0), (0.49, 0), (0.5, 1), (1.5, 2), (3.9, 3), (6.0, 4), (7.0, 5))
+        ],
+        *[("entropy", nats, n) for nats, n in ((0.4, 0), (1.2, 2), (4.5, 5), (float("nan"), 5))],
+        *[
+            ("rank", rank, n)
+            for rank, n in ((0, 0), (1, 1), (4, 2), (5, 3), (9, 3), (10, 4), (99, 4), (100, 5))
+        ],
+        ("surprise", None, -1),
+    ],
 )
-def test_surprise_level(nats: float, level: int) -> None:
-    assert surprise_level(nats) == level
+def test_levels(measure: str, value: float | None, expected: int) -> None:
+    assert level(value, LEVELS[measure]) == expected
+
+
+def test_a_span_knows_its_levels() -> None:
+    assert Span("a").tag == Tag("generated")
+    assert Span("a", "prompt", 2.5, 0.1, 7).tag == Tag("prompt", (3, 0, 3))
+    assert Span("a", "prompt", 2.5).tag == Tag("prompt", (3, -1, -1))

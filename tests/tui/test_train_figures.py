@@ -5,8 +5,7 @@ import pytest
 from rich.cells import cell_len
 
 from rnn_tui.runs.events import Event
-from rnn_tui.runs.status import RunView
-from rnn_tui.tui import figures
+from rnn_tui.tui import figures, notes_view
 from rnn_tui.tui import format as f
 from rnn_tui.tui.history import History
 from rnn_tui.tui.widgets.lines import Line
@@ -20,9 +19,6 @@ def history(*events: tuple[str, int, dict[str, Any]]) -> History:
     found = History()
     found.add([Event(i, 1, 0.0, kind, step, data) for i, (kind, step, data) in enumerate(events)])
     return found
-
-
-RUNNING = RunView("running", None, True)
 
 
 @pytest.mark.parametrize(
@@ -59,25 +55,6 @@ def test_sparkline() -> None:
     assert f.sparkline([1, 2], 2, ascii=True).isascii()
 
 
-def test_progress_row_fits_the_width() -> None:
-    found = history(
-        ("start", 0, {"total_steps": 2000}),
-        ("train", 500, {"loss": 2.0, "epoch": 1.5, "elapsed": 75, "eta": 225}),
-    )
-    for width in (78, 138):
-        line = text(figures.progress(found, width))
-        assert cell_len(line) <= width
-        assert "25 %  step 500 of 2,000  epoch 1.50  elapsed 1:15  ETA 3:45" in line
-        done = line.count("━")
-        assert done == round(0.25 * (done + line.count("─")))
-
-
-def test_a_dead_run_has_no_eta() -> None:
-    found = history(("start", 0, {}), ("train", 500, {"loss": 2.0, "eta": 225}))
-    assert "ETA" in text(figures.progress(found, 78))
-    assert "ETA" not in text(figures.progress(found, 78, alive=False))
-
-
 def test_flat_figures_by_hand() -> None:
     found = history(
         ("start", 0, {"chars_per_token": 1.0, "measures": ["perplexity", "bpc", "bpb"]}),
@@ -90,7 +67,7 @@ def test_flat_figures_by_hand() -> None:
     assert lines[2].split()[:6] == ["best", "2.079", "at", "10", "bpb", "3.000"]
     assert "4.00e-3" in lines[0]
     assert "0.500" in lines[1]
-    assert "41.2k" in lines[2]
+    assert "41k" in lines[2]
     assert all(cell_len(line) <= 78 for line in lines)
 
 
@@ -141,11 +118,10 @@ def test_the_final_evaluation() -> None:
     ]  # fmt: skip
     assert "fresh windows of 64" in tall[-3]
     assert all(cell_len(line) <= 46 for line in tall)
-    finished = RunView("finished", None, False)
-    assert text(figures.notes(found, finished, 1, final=True)[0]) == (
+    assert text(notes_view.notes(found, 1, final=True)[0]) == (
         "evaluation warm 1.500, cold 1.750, train 1.250, gap 0.250 nats per token"
     )
-    assert "finished" in text(figures.notes(found, finished, 1)[0])
+    assert "finished" in text(notes_view.notes(found, 1)[0])
 
 
 def test_a_training_split_alone_has_no_gap() -> None:
@@ -213,43 +189,6 @@ def test_a_huge_loss_does_not_overflow() -> None:
     assert figures.figures_flat(found, 78)
 
 
-def test_head_of_a_crashed_run_says_what_to_press() -> None:
-    view = RunView("crashed", None, False, "the worker died\x1b[2J")
-    line = figures.head("lstm-1", view, History())
-    assert "press r to resume" in text(line)
-    assert "\x1b" not in text(line)
-    assert ("× crashed", "bad") in line
-
-
 def test_states_in_ascii() -> None:
     for state in ("running", "starting", "paused", "finished", "stopped", "stalled", "crashed", "diverged"):
         assert figures.state_span(state, ascii=True)[0].isascii()
-
-
-def test_notes_end_with_what_is_wrong_now() -> None:
-    found = history(("note", 1, {"message": "one"}), ("note", 2, {"message": "two"}))
-    lines = figures.notes(found, RunView("crashed", None, False, "it died"), 2, bad_lines=0)
-    assert [text(line).split()[-1] for line in lines] == ["two", "died"]
-    assert figures.notes(found, RUNNING, 0) == []
-    assert "3 damaged lines" in text(figures.notes(found, RUNNING, 9, bad_lines=3)[-1])
-
-
-def test_divergence_is_red_and_a_rollback_stands_out() -> None:
-    found = history(
-        ("divergence", 7, {"message": "the loss is not finite"}),
-        ("rollback", 7, {"to_step": 5, "message": "went back from step 7"}),
-        ("state", 5, {"state": "paused", "message": "waiting for room on the disk"}),
-        ("state", 5, {"state": "running", "message": ""}),
-    )
-    assert figures.notes(found, RUNNING, 9) == [
-        (("        7  ", "muted"), ("the loss is not finite", "bad")),
-        (("        7  ", "muted"), ("went back from step 7", "warn")),
-        (("        5  ", "muted"), ("paused: waiting for room on the disk", "warn")),
-    ]
-
-
-def test_why_a_run_is_paused_stands_beside_its_state() -> None:
-    found = history(("start", 0, {"arch": "lstm"}))
-    full = RunView("paused", None, True, "waiting for room on the disk")
-    assert text(figures.head("x", full, found)) == "x  ‖ paused  waiting for room on the disk"
-    assert text(figures.head("x", RunView("paused", None, True), found)) == "x  ‖ paused  lstm"

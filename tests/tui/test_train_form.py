@@ -25,7 +25,9 @@ def started(
     """What would have been started: name and configuration. Everything before that is the real thing."""
     found: list[tuple[str | None, Any]] = []
 
-    def start(runs_dir: Path, name: str | None, config: Any, progress: Any = None) -> Any:
+    def start(
+        runs_dir: Path, name: str | None, config: Any, progress: Any = None, warm_start: Any = None
+    ) -> Any:
         found.append((name, config))
         progress("encoding", 1, 2)
         return make_run(name or "made-1").folder
@@ -140,7 +142,7 @@ async def test_an_error_is_shown_at_its_row_and_nothing_is_lost(
         assert [f.path for f in form.fields() if f.has_class("-wrong")] == [path]
         assert form.field("model.num_layers").value == 3  # type: ignore[union-attr]
         # correcting it takes the mark away
-        await pilot.press("5")
+        await pilot.press("6")
         await until(pilot, lambda: not field.has_class("-wrong"))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rnn_tui.errors import DiskError
 from rnn_tui.runs.control import Inbox
 from rnn_tui.tui.app import RnnTuiApp
 from rnn_tui.tui.dialogs import Ask, Confirm
@@ -224,7 +225,7 @@ async def test_a_series_shows_its_forecast_in_turn_with_the_loss(
         await until(pilot, lambda: chart.has_focus)
         await pilot.press("plus")  # its keys act on it
         assert chart._window is not None
-        await pilot.press("4", "2")
+        await pilot.press("5", "2")
         await until(pilot, lambda: chart.has_focus)  # also after another pane was shown
         await pilot.press("f")
         await until(pilot, lambda: "loss, squared error" in screen_text(app))
@@ -340,7 +341,7 @@ class _Resolved:
 
 
 async def test_nothing_there_offers_the_demo_and_the_form(
-    runs_dir: Path, until: Any, screen_text: Any
+    runs_dir: Path, until: Any, screen_text: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -348,6 +349,13 @@ async def test_nothing_there_offers_the_demo_and_the_form(
             pilot, lambda: "Press d to train on the built-in corpus (about a minute)" in screen_text(app)
         )
         await until(pilot, lambda: "d Demo" in screen_text(app))
+
+        def full(*_: Any, **__: Any) -> None:
+            raise DiskError("no space left on the disk")
+
+        monkeypatch.setattr("rnn_tui.training.launch.prepare_run_config", full)
+        await pilot.press("d")
+        await until(pilot, lambda: "The demo could not start; press d to try again" in screen_text(app))
         await pilot.press("n")
         await until(pilot, lambda: "learning rate" in screen_text(app))
         assert app.query_one(TrainPane)._mode == "form"
@@ -370,7 +378,7 @@ async def test_actions_from_the_palette(
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "● running" in screen_text(app))
-        await pilot.press("4")
+        await pilot.press("5")
         commands = {command.title: command.callback for command in app.get_system_commands(app.screen)}
         commands["Train: Log y  (y)"]()
         commands["Train: Zoom in  (+)"]()

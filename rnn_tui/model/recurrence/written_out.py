@@ -52,8 +52,9 @@ def _gru(
     """n = tanh(x W_n + r * (h U_n + c_n)), h' = n + z * (h - n); the gates in the order r, z, n."""
     xr, xz, xn = functional.linear(x, w_ih, b_ih).chunk(3, 1)
     hr, hz, hn = functional.linear(hx, w_hh, b_hh).chunk(3, 1)
-    n = torch.tanh(xn + torch.sigmoid(xr + hr) * hn)
-    return n + torch.sigmoid(xz + hz) * (hx - n)
+    r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
+    n = torch.tanh(xn + r * hn)
+    return n + z * (hx - n)
 
 
 def _rnn(squash: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.binding import Binding
 from textual.containers import Vertical
 
-from rnn_tui.tui.keys import rows
+from rnn_tui.tui.keys import named, rows
 
 if TYPE_CHECKING:
     from rnn_tui.plugin.describe import PluginDescription
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Pane(Vertical, can_focus=True):
-    """One of the five pages. The id is the lower-case title.
+    """One of the six pages. The id is the lower-case title.
 
     Subclasses set `title`, `key`, and `BINDINGS` written with `rnn_tui.tui.keys.bind`: from these rows come dispatch,
     footer, palette and help. Bindings act while the pane or something inside has the focus; `default_focus` names what
@@ -30,6 +30,10 @@ class Pane(Vertical, can_focus=True):
     Pane { height: 1fr; padding: 0 1; }
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        cls.BINDINGS = named(cls.title.lower(), cls.BINDINGS)
+        super().__init_subclass__(**kwargs)
+
     def __init__(self) -> None:
         super().__init__(id=self.title.lower())
 
@@ -38,7 +42,8 @@ class Pane(Vertical, can_focus=True):
         """The app, with its real type.
 
         What panes use of it: `runs_dir`, `ascii`, `descriptions` (None until known), `open_prompt(run, prompt=, go=)`,
-        `open_run(run)`, `new_run(settings)`, `show_pane(id)`, `tell(text)`, `fail(error)`, `recall(key, default)` and
+        `open_run(run)`, `open_inspect(run_or_path, text)`, `new_run(settings)`,
+        `offer_undo(text, callback)`, `show_pane(id)`, `tell(text)`, `fail(error)`, `recall(key, default)` and
         `remember(key, value)` for what should survive a restart (JSON values).
         """
         return cast("RnnTuiApp", self.app)
@@ -69,6 +74,10 @@ class Pane(Vertical, can_focus=True):
 
     def described(self, descriptions: "list[PluginDescription]") -> None:
         """Called once the plugins are known, and again when they are read anew."""
+
+    def unsaved(self) -> str:
+        """Return what is on the screen only and would be missed after a crash."""
+        return ""
 
     def load(self, run_name: str, **wishes: Any) -> None:
         """Take up a run: Train shows it; Prompt loads its model (wishes: prompt: str, go: bool)."""

@@ -1,392 +1,366 @@
 """The corpus pane: what a text is like, before anything is trained on it."""
 
-import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
-from textual.suggester import SuggestFromList
-from textual.widgets import Input, Label, OptionList, Select, Static, TabbedContent, TabPane
-from textual.widgets.option_list import Option
+from textual.binding import Binding
 from textual.worker import get_current_worker
 
 from rnn_tui.errors import RnnTuiError
-from rnn_tui.safetext import safe_text
-from rnn_tui.tui.format import bar
-from rnn_tui.tui.keys import bind
-from rnn_tui.tui.panes import corpus_task_views as task_views
-from rnn_tui.tui.panes import corpus_views as views
+from rnn_tui.tui.keys import bind, rows
 from rnn_tui.tui.panes.base import Pane
-from rnn_tui.tui.panes.corpus_measure import Superseded, measure, try_model
+from rnn_tui.tui.panes.corpus_findings import FindingsView
+from rnn_tui.tui.panes.corpus_form import Changes, CorpusForm
+from rnn_tui.tui.panes.corpus_list import CorpusList
+from rnn_tui.tui.panes.corpus_measure import Reading, guessed, measure, try_model
+from rnn_tui.tui.panes.corpus_said import Said, Superseded, telling
+from rnn_tui.tui.panes.corpus_tabs import CorpusTabs
+from rnn_tui.tui.panes.corpus_text import TextView
+from rnn_tui.tui.panes.corpus_tokenizers import CutColumn
 from rnn_tui.tui.widgets.chart import Chart
-from rnn_tui.tui.widgets.line_input import LineInput
 from rnn_tui.tui.widgets.status import StatusLine
-from rnn_tui.tui.widgets.suggest import SourceSuggester
-from rnn_tui.tui.widgets.tail import TailView
 
 if TYPE_CHECKING:
-    from rnn_tui.corpus.sources import NamedCorpus
+    from rnn_tui.corpus.remedies import Remedy
     from rnn_tui.plugin.describe import PluginDescription
     from rnn_tui.training.config import Layer, RunConfig
-    from rnn_tui.training.estimate import Estimate
-    from rnn_tui.training.survey import Statistics
 
 BUILT_IN = "stdlib"
-_WIDE = 124  # two columns of counts with nine digits fit side by side
+_CHOOSE = "choose a corpus first; b takes the built-in one"
 
 
 class CorpusPane(Pane):
-    """Choose a text, see it measured, train on it."""
+    """Choose a text, see it measured, mend it, train on it."""
 
     title = "Corpus"
     key = "1"
     default_focus = "#corpus-names"
 
     BINDINGS: ClassVar = [
-        bind("b", "built_in", "Built-in", "Look at the built-in corpus: Python's own sources", footer=True),
-        bind("slash,e", "edit", "Choose", "Type a file, a folder or a name", footer=True, shown_as="/"),
-        bind("n", "names", "Names", "List the corpora that have a name", footer=True),
+        bind("e", "edit", "Choose", "Type a file, a folder or a name", footer=True),
+        bind("b", "built_in", "Built-in", "Look at the built-in corpus: Python's own sources"),
+        bind("c", "names", "Corpora", "List the corpora that have a name"),
+        bind("d", "get", "Download", "Download the corpus that is marked in the list"),
         bind("t", "train", "Train", "Train on this corpus", footer=True),
-        bind("g", "get", "Get", "Download the corpus that is marked in the list"),
-        bind("o", "view('overview')", "Overview", "Counts, splits, findings, baselines"),
-        bind("v", "view('vocabulary')", "Vocabulary", "Tokens, coverage, rank and frequency"),
-        bind("l", "view('lines')", "Lines", "Lengths of lines and words"),
-        bind("x", "view('text')", "Text", "The text itself"),
-        bind("escape", "leave_input", "Leave input", "Leave the input, so that single keys act"),
+        bind("o", "view('overview')", "Overview", "Counts, splits, baselines, what training takes"),
+        bind("f", "view('findings')", "Findings", "What the doctor found, and the change that answers it"),
+        bind(
+            "p", "turn('pictures')", "Pictures", "Rank and frequency, coverage, lengths; again: the next ones"
+        ),
+        bind("v", "view('vocabulary')", "Vocabulary", "All tokens, with a filter"),
+        bind("x", "view('text')", "Text", "The whole text, with its tokens"),
+        bind(
+            "w", "turn('tokenizers')", "Tokenizers", "A passage by several tokenizers; again: the next ones"
+        ),
+        bind("a", "apply", "Apply", "Apply the change that answers the marked finding"),
+        bind(
+            "slash",
+            "find",
+            "Find",
+            "Search the text or the vocabulary, whichever is shown",
+            footer=True,
+            shown_as="/",
+        ),
+        bind("n", "next_hit", "Next", "Search the text on, from the last place found"),
+        bind("percent_sign", "place", "Go to", "Go to a place of the text: 50%, or a number", shown_as="%"),
+        bind("s", "look", "Shades", "Show tokens in shades, between bars, or plain text"),
+        bind("i", "occurrence", "In text", "Show the first place of the marked token in the text"),
+        bind("escape", "leave_input", "Stop", "Stop measuring or searching; else leave the input"),
     ]
 
     DEFAULT_CSS = """
-    CorpusPane .corpus-row { height: 1; }
-    CorpusPane .corpus-row Label { width: 11; color: $foreground 75%; }
-    CorpusPane .corpus-row LineInput { width: 1fr; background: $surface; padding: 0 1; }
-    CorpusPane .corpus-row LineInput:focus { background: $primary 25%; }
-    CorpusPane .corpus-row Select { width: 20; margin-left: 2; }
-    CorpusPane .corpus-row Select > SelectCurrent { background: $surface; padding: 0 1; }
-    CorpusPane #corpus-empty { height: 1fr; margin-top: 1; }
-    CorpusPane #corpus-empty Static { margin-bottom: 1; }
-    CorpusPane #corpus-names { height: auto; border: none; padding: 0; background: transparent; }
-    CorpusPane TabbedContent { height: 1fr; display: none; }
-    CorpusPane TabPane { padding: 0; }
-    CorpusPane VerticalScroll { scrollbar-size-vertical: 1; }
-    CorpusPane.-found TabbedContent { display: block; }
-    CorpusPane.-found #corpus-empty { display: none; }
-    CorpusPane .block { height: auto; margin-bottom: 1; }
-    CorpusPane #corpus-coverage { margin: 0; }
-    CorpusPane .columns { height: auto; layout: vertical; }
-    CorpusPane .columns > Vertical { height: auto; }
-    CorpusPane.-broad .columns { layout: horizontal; }
-    CorpusPane.-broad .columns > Vertical { width: 1fr; margin-right: 3; }
-    CorpusPane #corpus-tokens { width: 2fr; }
-    CorpusPane #corpus-right { width: 3fr; margin-left: 3; }
-    CorpusPane Chart { height: 1fr; min-height: 6; }
+    CorpusPane CorpusTabs { display: none; }
+    CorpusPane.-found CorpusTabs { display: block; }
+    CorpusPane.-found CorpusList { display: none; }
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: Statistics | None = None
-        self.config: RunConfig | None = None
-        self._taken: Estimate | str | None = None
+        self.reading: Reading | None = None
         self._chosen: Layer = ("", {})
-        self._names: list[NamedCorpus] = []
-        self._told = 0.0
+        self._looked = ""
+        """The corpus whose task was guessed last."""
+        self._changes: Changes = {}
+        """The other settings that what is shown was measured with."""
+        self._encoding = ""
+        """That a text which was refused may be in."""
+
+    @classmethod
+    def table(cls) -> list[Binding]:
+        return [*rows(cls.BINDINGS), *rows(Chart.BINDINGS)]
 
     # -- layout ---------------------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        with Horizontal(classes="corpus-row"):
-            yield Label("corpus")
-            yield LineInput(
-                placeholder="a file, a folder, or a name", suggester=SourceSuggester(), id="corpus-source"
-            )
-            yield Select(
-                [("char", "char")], value="char", allow_blank=False, compact=True, id="corpus-tokenizer"
-            )
-        with Horizontal(classes="corpus-row"):
-            yield Label("clean up")
-            yield LineInput(
-                placeholder="nothing; or steps such as: lowercase, letters-only",
-                suggester=SuggestFromList(views.step_names()),
-                id="corpus-steps",
-            )
-            yield Select(
-                [(safe_text(name), name) for name in views.task_names()],
-                value="next-token",
-                allow_blank=False,
-                compact=True,
-                id="corpus-task",
-            )
+        yield CorpusForm()
         yield StatusLine(id="corpus-status")
-        with Vertical(id="corpus-empty"):
-            yield Static(views.EMPTY)
-            yield OptionList(id="corpus-names", compact=True, markup=False)
-        with TabbedContent():
-            with TabPane("o Overview", id="overview"), VerticalScroll(), Horizontal(classes="columns"):
-                with Vertical():
-                    for name in ("figures", "splits", "baselines", "estimate"):
-                        yield Static(classes="block", id=f"corpus-{name}", markup=False)
-                with Vertical():
-                    yield Static(classes="block", id="corpus-findings", markup=False)
-                    yield Static(classes="block", id="corpus-beginning", markup=False)
-            with TabPane("v Vocabulary", id="vocabulary"), Horizontal():
-                with VerticalScroll(id="corpus-tokens"):
-                    yield Static(id="corpus-vocabulary", markup=False)
-                with Vertical(id="corpus-right"):
-                    yield Static(classes="block", id="corpus-coverage", markup=False)
-                    yield Chart("rank and frequency", x_name="rank", ascii=self.shell.ascii or None)
-            with TabPane("l Lines", id="lines"), VerticalScroll():
-                yield Static(classes="block", id="corpus-line-figures", markup=False)
-                with Horizontal(classes="columns"):
-                    with Vertical():
-                        yield Static(classes="block", id="corpus-line-lengths", markup=False)
-                    with Vertical():
-                        yield Static(classes="block", id="corpus-word-lengths", markup=False)
-                yield Static(classes="block", id="corpus-repeated", markup=False)
-            with TabPane("x Text", id="text"):
-                yield TailView(id="corpus-text")
+        yield CorpusList()
+        yield CorpusTabs()
+
+    @property
+    def tabs(self) -> CorpusTabs:
+        """The views."""
+        return self.query_one(CorpusTabs)
+
+    @property
+    def form(self) -> CorpusForm:
+        """The rows at the top."""
+        return self.query_one(CorpusForm)
 
     def on_mount(self) -> None:
-        self.query_one(Chart).configure(log_x=True, log_y=True)
-        self.query_one("#corpus-source", LineInput).value = str(self.shell.recall("corpus.source", ""))
-        self._list_names()
-
-    def on_resize(self) -> None:
-        self.set_class(self.size.width >= _WIDE, "-broad")
-        self._take_names(self._names)
-        if self.found is not None:
-            self._fill(self.found)
+        self.form.source = str(self.shell.recall("corpus.source", ""))
 
     def shown(self) -> None:
         super().shown()
-        if self.config is not None and self._resolved(self._chosen) != self.config:
-            self.look(self.config.corpus.source)  # the form has other settings now
+        if self.reading is not None and self.form.resolved(self._chosen) != self.reading.config:
+            self._look(self._chosen)  # the form of the Train pane has other settings now
 
     def described(self, descriptions: "list[PluginDescription]") -> None:
         usable = [one.info.name for one in descriptions if one.info.kind == "tokenizer" and one.error is None]
         if not usable:
             self._say("no tokenizer is installed, so no text can be measured; see the Plugins pane", bad=True)
             return
-        select = self.query_one("#corpus-tokenizer", Select)
-        chosen = select.value
-        with self.prevent(Select.Changed):
-            select.set_options([(Content(safe_text(name, limit=16)), name) for name in usable])
-            select.value = chosen if chosen in usable else usable[0]
+        self.form.offer(usable)
+        self.tabs.offer(usable)
 
     # -- choosing -------------------------------------------------------------------------------------------------
 
-    @work(thread=True, group="names", exclusive=True)
-    def _list_names(self) -> None:
-        from rnn_tui.corpus.sources import named_corpora
-
-        self.app.call_from_thread(self._take_names, named_corpora())
-
-    def _take_names(self, known: "list[NamedCorpus]") -> None:
-        self._names = known
-        names = self.query_one("#corpus-names", OptionList)
-        marked = names.highlighted or 0
-        width = max(20, self.size.width - 2)
-        names.set_options(
-            [Option(views.named(one).truncate(width, ellipsis=True), id=one.name) for one in known]
-        )
-        names.highlighted = min(marked, len(known) - 1)
-
-    @on(OptionList.OptionSelected, "#corpus-names")
-    def _name_chosen(self, event: OptionList.OptionSelected) -> None:
+    @on(CorpusList.Chosen)
+    def _name_chosen(self, event: CorpusList.Chosen) -> None:
         event.stop()
-        self.look(str(event.option_id))
+        self.look(event.name)
 
-    @on(Input.Submitted, "#corpus-source")
-    @on(Input.Submitted, "#corpus-steps")
-    def _submitted(self, event: Input.Submitted) -> None:
+    @on(Said)
+    def _part_said(self, event: Said) -> None:
         event.stop()
-        self.look(self.query_one("#corpus-source", LineInput).value.strip())
+        self._say(event.text, bad=event.bad)
 
-    @on(Select.Changed, "#corpus-tokenizer")
-    @on(Select.Changed, "#corpus-task")
-    def _reading_chosen(self, event: Select.Changed) -> None:
-        if self._chosen[1]:
-            self.look(self.query_one("#corpus-source", LineInput).value.strip())
+    @on(CorpusForm.Asked)
+    def _asked(self, event: CorpusForm.Asked) -> None:
+        event.stop()
+        self.look(self.form.source)
 
     def look(self, source: str) -> None:
-        """Measure a corpus and show it."""
-        self.query_one("#corpus-source", LineInput).value = source
-        steps = self.query_one("#corpus-steps", LineInput).value.split(",")
-        chosen = {
-            "corpus": {"source": source, "normalise": [step.strip() for step in steps if step.strip()]},
-            "tokenizer": {"name": str(self.query_one("#corpus-tokenizer", Select).value)},
-            "task": {"name": str(self.query_one("#corpus-task", Select).value)},
-        }
-        self._chosen = ("clean up", chosen)
+        """Measure a corpus and show it; of one that is new here, what it is for is guessed."""
+        self.form.source = source
+        new, self._looked = source != self._looked, source
+        if new:
+            self.form.change({})
+        elif self.reading is not None and self.form.tokenizer != self.reading.config.tokenizer.name:
+            # options are those of one tokenizer
+            self.form.change(
+                {key: one for key, one in self.form.changes.items() if key != "tokenizer.options"}
+            )
+        self._look(("clean up", self.form.settings()), guess=new)
+
+    def _look(self, chosen: "Layer", *, guess: bool = False) -> None:
+        self._chosen = chosen
         try:
-            self._measure(self._resolved(self._chosen))
+            self._measure(self.form.resolved(chosen), guess)
         except RnnTuiError as error:
             self._failed(str(error))
 
-    def _resolved(self, chosen: "Layer") -> "RunConfig":
-        """Return the settings of a run on this corpus: those of the form of the Train pane where they fit.
-
-        Raises:
-            RnnTuiError: when what was chosen here is wrong.
-        """
-        from rnn_tui.training.config import resolve
-
-        forms: list[Any] = list(self.app.query("TrainForm"))
-        entered = [
-            {section: values for section, values in form.settings().items() if section not in chosen[1]}
-            for form in forms
-        ]
-        try:
-            return resolve([*(("the form", settings) for settings in entered), chosen]).config
-        except RnnTuiError:
-            return resolve([chosen]).config
-
     @work(thread=True, exclusive=True, group="corpus")
-    def _measure(self, config: "RunConfig") -> None:
+    def _measure(self, config: "RunConfig", guess: bool) -> None:
+        worker, call = get_current_worker(), self.app.call_from_thread
+        progress = telling(
+            lambda text: call(self._say, f"{text}  esc stops"),
+            lambda: worker.is_cancelled,
+            ascii=self.shell.ascii,
+        )
         try:
-            found, text = measure(config, self._progress)
+            if guess:
+                config = guessed(config)
+                call(self._guessed, config)
+            reading = measure(config, progress)
         except Superseded:
             return
         except RnnTuiError as error:
-            self.app.call_from_thread(self._failed, str(error))
+            if not worker.is_cancelled:
+                call(self._failed, str(error))
             return
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._show, config, found, text)
+        if not worker.is_cancelled:
+            call(self._show, reading)
+
+    def _guessed(self, config: "RunConfig") -> None:
+        """Show what the corpus is taken for; the choice stays."""
+        columns = {"task.columns": config.task.columns} if config.task.columns else {}
+        self.form.fill(config, columns)
+        self._chosen = ("clean up", self.form.settings())
 
     @work(thread=True, exclusive=True, group="estimate")
-    def _try(self, config: "RunConfig", found: "Statistics") -> None:
+    def _try(self, reading: Reading) -> None:
         worker = get_current_worker()
-        taken = try_model(config, found, lambda: worker.is_cancelled)
+        taken = try_model(reading.config, reading.found, lambda: worker.is_cancelled)
         if not worker.is_cancelled:
-            self.app.call_from_thread(self._tried, taken)
-
-    def _tried(self, taken: "Estimate | str") -> None:
-        self._taken = taken
-        if self.found is not None:
-            self._fill(self.found)
-
-    def _progress(self, what: str, done: int, total: int | None) -> None:
-        """Say how far the thread is, ten times a second at most; end it if another corpus was asked for."""
-        if get_current_worker().is_cancelled:
-            raise Superseded
-        if time.monotonic() - self._told > 0.1:
-            self._told = time.monotonic()
-            part = ""
-            if total:
-                filled, rest = bar(done / total, 20, ascii=self.shell.ascii)
-                part = f"  {filled}{rest} {done / total:.0%}"
-            self.app.call_from_thread(self._say, f"{what} …{part}")
-
-    def _failed(self, message: str) -> None:
-        """Say why, and show no figures: those of the corpus before would be taken for this one's."""
-        self.found = self.config = None
-        self.remove_class("-found")
-        self._say(message, bad=True)
+            self.app.call_from_thread(self.tabs.estimated, taken)
 
     # -- showing --------------------------------------------------------------------------------------------------
 
-    def _show(self, config: "RunConfig", found: "Statistics", text: str) -> None:
-        self.found, self.config, self._taken = found, config, None
-        self.shell.remember("corpus.source", config.corpus.source)
+    def _failed(self, message: str) -> None:
+        """Say why, and show no figures: those of the corpus before would be taken for this one's."""
+        from rnn_tui.corpus.remedies import encoding_in
+
+        self.reading = None
+        self.remove_class("-found")
+        self._encoding = encoding_in(message) if Path(self.form.source).is_file() else ""
+        self._say(
+            message + (f"; a: read a copy converted from {self._encoding}" if self._encoding else ""),
+            bad=True,
+        )
+
+    def _show(self, reading: Reading) -> None:
+        self.reading, self._encoding, self._changes = reading, "", self.form.changes
+        self.shell.remember("corpus.source", reading.config.corpus.source)
         self.add_class("-found")
-        self._fill(found)
-        self._try(config, found)
+        self.tabs.show(reading)
+        self._try(reading)
         focused = self.screen.focused
         if focused is not None and self in focused.ancestors_with_self:
-            self.call_after_refresh(self._focus_view)
-        view = self.query_one("#corpus-text", TailView)
-        view.write_all([(text, "generated", None)])
-        self.query_one("#corpus-beginning", Static).update(views.beginning(text))
-        view.action_top()
-        chart = self.query_one(Chart)
-        log, title, chart.x_name, series = task_views.curves(found)
-        chart.configure(log_x=log, log_y=log)
-        chart.show(series, title=title)
-        warnings = sum(finding.level == "warning" for finding in found.findings)
-        self._say(f"{warnings} warnings, see Overview" if warnings else "t trains on it", bad=warnings > 0)
-
-    def _fill(self, found: "Statistics") -> None:
-        """Write the blocks for the present width."""
-        assert self.config is not None
-        width = self.size.width
-        blocks = task_views.blocks(
-            found,
-            width,
-            half=(width - 6) // 2 if self.has_class("-broad") else width - 2,
-            left=max(20, (width - 3) * 2 // 5 - 2),
-            tall=self.size.height >= 34,
-            ascii=self.shell.ascii,
-        )
-        blocks["findings"] = views.findings(found.findings)
-        noun = "rows" if self.config.task.name == "series" else "tokens"
-        blocks["estimate"] = task_views.estimate(self._taken, self.config.model, noun)
-        for static in self.query(".block, #corpus-vocabulary").results(Static):
-            name = (static.id or "").removeprefix("corpus-")
-            if name != "beginning":
-                static.update(blocks.get(name, ""))
-                static.display = name in blocks
-        self.query_one("#corpus-tokens").display = "vocabulary" in blocks
+            self.call_after_refresh(self.tabs.focus_view)
+        warnings = sum(finding.level == "warning" for finding in reading.found.findings)
+        mendable = sum(remedy is not None for _, remedy in reading.answers)
+        if warnings:
+            self._say(f"{warnings} warning{'s' * (warnings > 1)}: f shows what to do", bad=True)
+        else:
+            self._say("t trains on it" + ("; f shows what can be mended" if mendable else ""))
 
     def _say(self, text: str, *, bad: bool = False) -> None:
-        self.query_one(StatusLine).say(text, bad)
+        self.query_one("#corpus-status", StatusLine).say(text, bad)
+
+    # -- mending --------------------------------------------------------------------------------------------------
+
+    @on(FindingsView.Applied)
+    def _applied(self, event: FindingsView.Applied) -> None:
+        event.stop()
+        self._mend(event.remedy)
+
+    def _mend(self, remedy: "Remedy") -> None:
+        """Make a change and measure again; the app's undo takes it back."""
+        if remedy.path == "tokenizers":
+            self.tabs.view("tokenizers")
+            return
+        if remedy.path == "encoding":
+            self._convert(str(remedy.value))
+            return
+        self._offer_undo(remedy.label)
+        if remedy.path == "corpus.normalise":
+            self.form.clean_up(remedy.value)
+        else:
+            self.form.change({**self.form.changes, remedy.path: remedy.value})
+        self.look(self.form.source)
+
+    def _convert(self, encoding: str) -> None:
+        self._offer_undo("a converted copy is read")
+        self.form.convert(encoding)
+
+    def _offer_undo(self, what: str) -> None:
+        """Let the app's undo go back to the settings that are there now."""
+        before, changes, source = self.reading, self._changes, self.form.source
+
+        def undo() -> None:
+            if before is None:
+                self.look(source)
+            else:
+                self.form.fill(before.config, changes)
+                self._looked = before.config.corpus.source
+                self.look(self._looked)
+
+        self.shell.offer_undo(what, undo)
+
+    @on(CutColumn.Taken)
+    def _tokenizer_taken(self, event: CutColumn.Taken) -> None:
+        event.stop()
+        if self.reading is not None and event.name != self.reading.config.tokenizer.name:
+            self._offer_undo(f"the tokenizer is {event.name}")
+            self.form.choose_tokenizer(event.name)
+            self.look(self.form.source)
 
     # -- actions --------------------------------------------------------------------------------------------------
+
+    def action_leave_input(self) -> None:
+        """Stop what runs: a search, a download, the measuring; without any, leave the input."""
+        if self.tabs.leave():
+            return
+        running = [one for one in self.workers if one.group in ("corpus", "download") and one.is_running]
+        if not running:
+            super().action_leave_input()
+            return
+        for worker in running:
+            worker.cancel()
+        if self.reading is None:
+            self._say("stopped")
+            return
+        self.form.fill(self.reading.config, self._changes)
+        self._looked, self._chosen = self.form.source, ("clean up", self.form.settings())
+        self._say("stopped; what is shown is the corpus before")
 
     def action_built_in(self) -> None:
         self.look(BUILT_IN)
 
     def action_edit(self) -> None:
-        self.query_one("#corpus-source").focus()
+        self.form.focus_source()
 
     def action_names(self) -> None:
         self.remove_class("-found")
-        self._list_names()
-        self.query_one("#corpus-names").focus()
-
-    def action_view(self, name: str) -> None:
-        if self.found is not None:
-            self.add_class("-found")
-            self.query_one(TabbedContent).active = name
-            self.call_after_refresh(self._focus_view)
-
-    def _focus_view(self) -> None:
-        """Give the focus to what scrolls in the view, so that arrows and page keys act on it."""
-        view = self.query_one(TabbedContent).active_pane
-        for widget in () if view is None else view.query("VerticalScroll, TailView"):
-            widget.focus(scroll_visible=False)
-            return
-
-    def action_train(self) -> None:
-        if self.config is None:
-            self._say("choose a corpus first; b takes the built-in one")
-            return
-        corpus = {"source": self.config.corpus.source, "normalise": list(self.config.corpus.normalise)}
-        settings: dict[str, dict[str, Any]] = {
-            "corpus": corpus,
-            "tokenizer": {"name": self.config.tokenizer.name},
-        }
-        if self.config.task.name != "next-token":
-            settings["task"] = {"name": self.config.task.name}
-        self.shell.new_run(settings)
+        names = self.query_one(CorpusList)
+        names.refresh_names()
+        names.query_one("#corpus-names").focus()
 
     def action_get(self) -> None:
-        names = self.query_one("#corpus-names", OptionList)
-        if not self.has_class("-found") and names.highlighted is not None:
-            self._get(str(names.get_option_at_index(names.highlighted).id))
+        if not self.has_class("-found"):
+            self.query_one(CorpusList).get_marked()
 
-    @work(thread=True, exclusive=True, group="corpus")
-    def _get(self, name: str) -> None:
-        from rnn_tui.corpus.download import get
-
-        try:
-            get(name, progress=self._progress)
-        except Superseded:
+    def action_train(self) -> None:
+        if self.reading is None:
+            self._say(_CHOOSE)
             return
-        except RnnTuiError as error:
-            self.app.call_from_thread(self._failed, str(error))
-            return
-        self.app.call_from_thread(self._got, name)
+        settings = {section: dict(values) for section, values in self._chosen[1].items()}
+        if settings["task"] == {"name": "next-token"}:
+            del settings["task"]
+        self.shell.new_run(settings)
 
-    def _got(self, name: str) -> None:
-        self._list_names()
-        self.look(name)
+    def action_view(self, name: str) -> None:
+        self._in_tabs(lambda tabs: tabs.view(name))
+
+    def action_turn(self, name: str) -> None:
+        self._in_tabs(lambda tabs: tabs.turn(name) if self.has_class("-found") else tabs.view(name))
+
+    def action_apply(self) -> None:
+        if self._encoding:
+            self._convert(self._encoding)
+        else:
+            self._in_tabs(self._apply)
+
+    def _apply(self, tabs: CorpusTabs) -> None:
+        if not tabs.apply():
+            self._say("no setting answers this finding; f shows all of them")
+
+    def action_find(self) -> None:
+        if self.reading is None:
+            self.action_edit()
+        else:
+            self._in_tabs(CorpusTabs.find)
+
+    def action_next_hit(self) -> None:
+        self._in_tabs(lambda tabs: tabs.in_text(TextView.next_hit))
+
+    def action_place(self) -> None:
+        self._in_tabs(lambda tabs: tabs.in_text(lambda view: view.ask("place")))
+
+    def action_look(self) -> None:
+        self._in_tabs(lambda tabs: tabs.in_text(TextView.change_look))
+
+    def action_occurrence(self) -> None:
+        self._in_tabs(CorpusTabs.occurrence)
+
+    def _in_tabs(self, act: Callable[[CorpusTabs], object]) -> None:
+        """Do something in the views, if there is a corpus to view."""
+        if self.reading is None:
+            self._say(_CHOOSE)
+            return
+        act(self.tabs)
+        self.add_class("-found")

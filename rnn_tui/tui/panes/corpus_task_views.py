@@ -7,8 +7,7 @@ from textual.content import Content
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui.format import count, duration, short, size
 from rnn_tui.tui.panes import corpus_views as views
-from rnn_tui.tui.widgets.bars import MUTED, bars, table, visible
-from rnn_tui.tui.widgets.chart import Series
+from rnn_tui.tui.widgets.bars import MUTED, table, visible
 
 if TYPE_CHECKING:
     from rnn_tui.corpus.pair_statistics import PairStatistics
@@ -20,58 +19,26 @@ if TYPE_CHECKING:
 Blocks = dict[str, Content]
 
 
-def blocks(found: "Statistics", width: int, *, half: int, left: int, tall: bool, ascii: bool) -> Blocks:
-    """Return what stands in the pane, by name.
-
-    Args:
-        width: Of the pane.
-        half: Of a column of two.
-        left: Of the column of tokens.
-        tall: Whether there is height for all points of the coverage.
-    """
+def blocks(found: "Statistics", width: int) -> Blocks:
+    """Return what stands in the overview, by name; `width` is that of the pane."""
     from rnn_tui.corpus.pair_statistics import PairStatistics
     from rnn_tui.corpus.series_statistics import SeriesStatistics
 
     if isinstance(found, SeriesStatistics):
         return series_blocks(found)
     if isinstance(found, PairStatistics):
-        return pair_blocks(found, half, left, ascii=ascii)
+        return pair_blocks(found)
     return {
         "figures": views.figures(found),
         "splits": views.splits(found),
         "baselines": views.baselines(found),
-        "vocabulary": views.vocabulary(found, left, ascii=ascii),
-        "coverage": views.coverage(found, width - left - 8, tall=tall, ascii=ascii),
         "line-figures": views.line_figures(found),
-        "line-lengths": views.lengths("line lengths", "characters", found.line_lengths, half, ascii=ascii),
-        "word-lengths": views.lengths("word lengths", "characters", found.word_lengths, half, ascii=ascii),
         "repeated": views.repeated(found, width),
     }
 
 
-def curves(found: "Statistics") -> tuple[bool, str, str, list[Series]]:
-    """Return what the chart shows: whether both axes are logarithmic, its title, that of the x axis, and the series."""
-    from rnn_tui.corpus.pair_statistics import PairStatistics
-    from rnn_tui.corpus.series_statistics import SeriesStatistics
-
-    if isinstance(found, SeriesStatistics):
-        last = max(1, len(found.columns[0].curve) - 1)
-        rows = [1 + index * (found.rows - 1) / last for index in range(len(found.columns[0].curve))]
-        shown = [
-            Series(safe_text(one.name, limit=16), rows, one.curve, index)
-            for index, one in enumerate(found.columns[:8])
-        ]
-        return False, "columns", "row", shown
-    if isinstance(found, PairStatistics):
-        points = [(rank, one.count) for rank, one in enumerate(found.top_labels, 1)]
-    else:
-        points = list(found.rank_frequency)
-    ranks, counts = zip(*points, strict=True)
-    return True, "rank and frequency", "rank", [Series("count", ranks, counts)]
-
-
-def pair_blocks(found: "PairStatistics", half: int, left: int, *, ascii: bool) -> Blocks:
-    """Return the blocks of lines with labels; widths as in `blocks`."""
+def pair_blocks(found: "PairStatistics") -> Blocks:
+    """Return the blocks of lines with labels."""
     rows = [
         ("lines", count(found.lines)),
         ("tokens, and as many labels", count(found.tokens)),
@@ -87,20 +54,15 @@ def pair_blocks(found: "PairStatistics", half: int, left: int, *, ascii: bool) -
             (part.name, count(part.lines), count(part.tokens), count(part.unknown), f"{part.known:.1%}")
         )
     epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size:d} lines"
-    total = next(part.tokens for part in found.splits if part.name == "train")
-    most = found.top_labels[0].count
-    top = [(visible(one.text), one.count / most, f"{one.count / total:.2%}") for one in found.top_labels]
     strange = found.held_out_only
     return {
         "figures": views.heading(safe_text(found.name, limit=60), size(found.report.bytes))
         + "\n"
         + table(rows),
         "splits": Content.assemble(table(splits, heading=True), ("\n" + epoch, MUTED)),
-        "vocabulary": Content.styled("top labels", "bold") + "\n" + bars(top, left, ascii=ascii),
         "line-figures": table(
             [("labels only held out", " ".join(map(visible, strange[:40])) or "none")], left=2
         ),
-        "line-lengths": views.lengths("line lengths", "tokens", found.line_lengths, half, ascii=ascii),
     }
 
 

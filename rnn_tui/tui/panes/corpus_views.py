@@ -10,12 +10,12 @@ from textual.content import Content
 from rnn_tui.safetext import safe_text
 from rnn_tui.tasks.metrics import perplexity
 from rnn_tui.tui.format import count, size
-from rnn_tui.tui.widgets.bars import MUTED, bars, table, visible
+from rnn_tui.tui.widgets.bars import MUTED, table, visible
 
 if TYPE_CHECKING:
     from rnn_tui.corpus.findings import Finding
     from rnn_tui.corpus.sources import NamedCorpus
-    from rnn_tui.corpus.statistics import Bar, CorpusStatistics
+    from rnn_tui.corpus.statistics import CorpusStatistics
 
 _LEVELS = {"ok": ("ok", "$success"), "note": ("note", "$accent"), "warning": ("warning", "bold $error")}
 
@@ -74,42 +74,16 @@ def baselines(found: "CorpusStatistics") -> Content:
 
 def findings(found: "Sequence[Finding]") -> Content:
     """The doctor's findings, each with its fix."""
-    lines: list[Content] = [heading("findings")]
-    for finding in found:
-        label, style = _LEVELS[finding.level]
-        lines.append(Content.assemble((f"{label}  ", style), safe_text(finding.text, limit=500)))
-        if finding.fix:
-            lines.append(Content.styled("  " + safe_text(finding.fix, limit=500), MUTED))
-    return Content("\n").join(lines)
+    return Content("\n").join([heading("findings", "f: what to do about them"), *map(finding_lines, found)])
 
 
-def vocabulary(found: "CorpusStatistics", width: int, *, ascii: bool) -> Content:
-    """The most frequent tokens of the training split."""
-    tokens = next(split.tokens for split in found.splits if split.name == "train")
-    most = found.top_tokens[0].count
-    rows = [(visible(top.text), top.count / most, f"{top.count / tokens:.2%}") for top in found.top_tokens]
-    title = heading("top tokens", f"of {count(found.used)}")
-    return title + "\n" + bars(rows, width, ascii=ascii)
-
-
-def coverage(found: "CorpusStatistics", width: int, *, tall: bool, ascii: bool) -> Content:
-    """How much of the training split the k most frequent tokens make up; without height, only for powers of ten."""
-    points = found.coverage
-    if not tall and len(points) > 7:
-        points = tuple(point for point in points if str(point[0]).strip("0") == "1" or point == points[-1])
-    rows = [(f"top {count(k)}", share, f"{share:.1%}") for k, share in points]
-    return heading("coverage") + "\n" + bars(rows, width, ascii=ascii, colour="$chart-3")
-
-
-def lengths(title: str, unit: str, found: "Sequence[Bar]", width: int, *, ascii: bool) -> Content:
-    """A histogram of lengths."""
-    most = max((entry.count for entry in found), default=1) or 1
-    rows = [
-        (count(entry.low) if entry.low == entry.high else f"{count(entry.low)}-{count(entry.high)}",
-         entry.count / most, count(entry.count))
-        for entry in found
-    ]  # fmt: skip
-    return heading(title, unit) + "\n" + bars(rows, width, ascii=ascii, colour="$chart-2")
+def finding_lines(finding: "Finding", *, advice: bool = True) -> Content:
+    """One finding, on a line of its own its fix."""
+    label, style = _LEVELS[finding.level]
+    told = Content.assemble((f"{label}  ", style), safe_text(finding.text, limit=500))
+    if advice and finding.fix:
+        told = told + Content.styled("\n  " + safe_text(finding.fix, limit=500), MUTED)
+    return told
 
 
 def line_figures(found: "CorpusStatistics") -> Content:
@@ -145,13 +119,13 @@ def beginning(text: str, lines: int = 12) -> Content:
     return heading("the text begins") + "\n" + shown
 
 
-def named(corpus: "NamedCorpus") -> Content:
+def corpus_line(corpus: "NamedCorpus") -> Content:
     """One entry of the list of corpora that have a name."""
     if corpus.available:
         return Content.assemble((f"{safe_text(corpus.name):<17}", "bold"), safe_text(corpus.summary))
     return Content.assemble(
         (f"{safe_text(corpus.name):<17}", MUTED),
-        ("g downloads it   ", "$accent"),
+        ("d downloads it   ", "$accent"),
         (safe_text(corpus.summary), MUTED),
     )
 
@@ -174,7 +148,7 @@ def task_names() -> list[str]:
 
 EMPTY = Content.assemble(
     ("Look at a text before you train on it\n\n", "bold"),
-    ("b", "bold $accent"), "  the built-in corpus: Python's own sources, on this machine already\n",
-    ("/", "bold $accent"), "  a file or a folder of yours\n",
+    ("    b", "bold $accent"), "  the built-in corpus: Python's own sources, on this machine already\n",
+    ("    e", "bold $accent"), "  a file or a folder of yours\n",
     ("enter", "bold $accent"), "  one of these:",
 )  # fmt: skip

@@ -51,7 +51,9 @@ class Field(Horizontal):
 
     DEFAULT_CSS = """
     Field { height: 1; }
-    Field > .label { width: 18; color: $foreground 75%; text-overflow: ellipsis; text-wrap: nowrap; }
+    Field > .label {
+        width: 18; padding-right: 1; color: $foreground 75%; text-overflow: ellipsis; text-wrap: nowrap;
+    }
     Field > .help {
         width: 1fr; height: 1; padding-left: 2; color: $foreground 50%; text-overflow: ellipsis; text-wrap: nowrap;
     }
@@ -80,12 +82,15 @@ class Field(Horizontal):
         *,
         label: str = "",
         suggestions: Sequence[str] = (),
+        origin: str = "",
     ) -> None:
         super().__init__(classes="setting")
         self.section, self.info = section, info
         self._initial = info.default if value is None else value
         self._label = label or info.name.replace("_", " ")
         self._suggestions = suggestions
+        self._origin: tuple[str, Any] = (origin, value)
+        """Who gave the value that is entered, and that value."""
 
     @property
     def path(self) -> str:
@@ -95,7 +100,7 @@ class Field(Horizontal):
     def compose(self) -> ComposeResult:
         yield Static(Content(safe_text(self._label, limit=17)), classes="label")
         yield self._editor()
-        yield Static(Content(safe_text(self.info.help)), classes="help")
+        yield Static(self._help(), classes="help")
 
     def _editor(self) -> Widget:
         if self.info.type in ("choice", "bool"):
@@ -149,14 +154,16 @@ class Field(Horizontal):
         except ValueError:
             return [entered]
 
-    def set_value(self, value: Any) -> None:
-        """Put `value` into the editor."""
+    def set_value(self, value: Any, origin: str = "") -> None:
+        """Put `value` into the editor; beside it stands who gave it, until it is changed."""
+        self._origin = (origin, value)
         editor = self.children[1]
         if isinstance(editor, Select):
             words = self.info.choices if self.info.type == "choice" else ("yes", "no")
             editor.value = self._word(value, words)
         elif isinstance(editor, Input):
             editor.value = self._shown(value)
+        self.set_wrong("")
 
     def set_choices(self, words: Sequence[str]) -> None:
         """Offer other words, keeping what is chosen if it is still among them."""
@@ -179,7 +186,12 @@ class Field(Horizontal):
     def set_wrong(self, message: str) -> None:
         """Show in red what is wrong, or the help again for the empty string."""
         self.set_class(bool(message), "-wrong")
-        self.query_one(".help", Static).update(Content(safe_text(message or self.info.help)))
+        self.query_one(".help", Static).update(Content(safe_text(message)) if message else self._help())
+
+    def _help(self) -> Content:
+        origin, value = self._origin
+        given_by = safe_text(f"from {origin}: ", limit=60) if origin and self.value == _plain(value) else ""
+        return Content.assemble((given_by, "$accent"), safe_text(self.info.help))
 
     def focus_editor(self) -> None:
         """Put the cursor here."""
@@ -187,12 +199,18 @@ class Field(Horizontal):
 
     def on_select_changed(self, event: Select.Changed) -> None:
         event.stop()
+        if self._origin[0]:
+            self.set_wrong("")
         self.post_message(self.Changed(self))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        if self.has_class("-wrong"):
+        if self.has_class("-wrong") or self._origin[0]:
             self.set_wrong("")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _quoted(text: Any) -> str:

@@ -1,5 +1,6 @@
 """Which settings have a row of their own in the form, and what its rows add up to."""
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -47,16 +48,28 @@ def declarations() -> dict[str, "OptionInfo"]:
     }
 
 
+def culprit(fields: Iterable[Field], message: str) -> Field | None:
+    """Return the row that a message is about, if it names a setting or quotes a value that only one row has."""
+    rows = {field.path: field for field in fields}
+    for field in sorted(rows.values(), key=lambda row: -len(row.path)):
+        named = f"option {field.info.name}" if "." in field.section else field.path
+        if re.search(rf"(?<![\w.]){re.escape(named)}(?![\w.-])", message):
+            return field
+    for path in ("run.warm_start", "corpus.source", "run.name"):
+        if path in rows and str(rows[path].value) and str(rows[path].value) in message:
+            return rows[path]
+    return None
+
+
 def nested(fields: Iterable[Field]) -> dict[str, dict[str, Any]]:
-    """Return what differs from the defaults as section → key → value; plugin options lie in `options`."""
+    """Return what is entered as section → key → value; of the options of plugins, in `options`, what is no default."""
     settings: dict[str, dict[str, Any]] = {}
     for field in fields:
         value, default = field.value, field.info.default
-        if value == default or (isinstance(value, list) and tuple(value) == default):
-            continue
         section, _, deeper = field.section.partition(".")
         table = settings.setdefault(section, {})
-        if deeper:
-            table = table.setdefault(deeper, {})
-        table[field.info.name] = value
+        if not deeper:
+            table[field.info.name] = value
+        elif value != default and not (isinstance(value, list) and tuple(value) == default):
+            table.setdefault(deeper, {})[field.info.name] = value
     return settings

@@ -1,6 +1,8 @@
 """The monitor: one run, live. Draws at most every half second, and only what changed."""
 
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
@@ -10,22 +12,42 @@ from textual.widgets import Static
 
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.status import RunView
-from rnn_tui.tui import figures, looks_view
-from rnn_tui.tui import format as f
+from rnn_tui.tui import curves, figures, headline, looks_view, notes_view
+from rnn_tui.tui.browsing import Browser
 from rnn_tui.tui.follower import Follower, News
 from rnn_tui.tui.history import History
-from rnn_tui.tui.looks import newest
-from rnn_tui.tui.widgets.chart import Chart, Series
-from rnn_tui.tui.widgets.lines import Lines
+from rnn_tui.tui.laid_over import Others
+from rnn_tui.tui.machine import Load
+from rnn_tui.tui.widgets.chart import Chart
+from rnn_tui.tui.widgets.lines import Line, Lines
 
 DRAW_SECONDS = 0.5
+SMALL_EVERY = 4
+"""Drawings from one of the small charts to the next: their curves waver, and were a third of what is sent."""
 _SMALL = (("lr", "lr"), ("grad_norm", "grad norm"), ("tokens_per_second", "tokens/s"))
+_ROOM_FOR_LOAD = 24
+"""Rows of the monitor from which the machine's load has one of them."""
 
 
 class Monitor(Vertical):
-    """Charts, figures, newest samples and notes of one run.
+    """Charts, figures, samples and notes of one run.
 
-    A run on a series has a forecast: on wide screens its chart is below that of the loss, on others they take turns.
+    What gives way as the screen gets smaller; what is not named is always there. `-wide` is from 140 columns, `-high`
+    from 34 rows.
+
+    | gives way                                    | below                                    | its place            |
+    |----------------------------------------------|------------------------------------------|----------------------|
+    | figures and samples beside the chart         | 140 columns: below it, three a row       | -                    |
+    | rung with its reason, baselines as figures   | 140 columns; 34 rows                     | head; lines in chart |
+    | the forecast's own chart                     | 140 columns: in turn with the loss (`f`) | -                    |
+    | checkpoint, tokens, share clipped as a row   | 140 columns                              | share beside norm    |
+    | line breaks and remarks of samples           | 140 columns                              | one row each         |
+    | charts of rate, gradient norm and speed      | 34 rows                                  | sparklines           |
+    | notes: six rows                              | 140 columns or 34 rows: three, then one  | `v` shows all        |
+    | load of the machine                          | 26 rows                                  | -                    |
+
+    In the first row, in this order: tokenizer, corpus, parameters, architecture, device with threads, the end of a long
+    name; state and rung stay. In the second row of a complete run: exports, trains on, inspects, prompts.
     """
 
     SCOPED_CSS = False  # the classes for width and height are on the screen
@@ -38,7 +60,7 @@ class Monitor(Vertical):
     Monitor.-looking-ahead #forecast { display: block; }
     Monitor.-looking-ahead #loss { display: none; }
     Monitor #side { height: auto; }
-    Monitor #figures { height: 3; }
+    Monitor #figures { height: auto; min-height: 3; }
     Monitor #sample-title, Monitor #log-title { height: 1; }
     Monitor #sample { height: 3; }
     Monitor #log { height: 1; }
@@ -61,7 +83,7 @@ class Monitor(Vertical):
     """
 
     class News(Message):
-        """Something new of the run that is followed."""
+        """Something new of the run that is followed, or of one that is laid over it."""
 
         def __init__(self, news: News) -> None:
             super().__init__()
@@ -82,10 +104,16 @@ class Monitor(Vertical):
         self.history = History()
         self.smoothing = 0.6
         self.log_y = False
+        self.axis = "step"
+        self.browser = Browser()
+        self.others = Others(lambda news: self.post_message(Monitor.News(news)))
         self._follower: Follower | None = None
         self._pending: Timer | None = None
         self._drawn = 0.0
+        self._drawings = 0
+        self._small_of: tuple[object, ...] = ()
         self._bad_lines = 0
+        self._load: Load | None = None
         self._shown: tuple[object, ...] = ()
         """What the sample's place shows, so that it is written anew only when that changes."""
 
@@ -113,7 +141,7 @@ class Monitor(Vertical):
             return
         self.stop()
         self.run_folder, self.view, self.history = run, None, History()
-        self._bad_lines, self._shown = 0, ()
+        self._bad_lines, self._shown, self._load, self.browser = 0, (), None, Browser()
         self.remove_class("-looking-ahead")
         self._follower = Follower(run.path, lambda news: self.post_message(Monitor.News(news)))
         self._follower.start()
@@ -127,13 +155,16 @@ class Monitor(Vertical):
 
     def on_unmount(self) -> None:
         self.stop()
+        self.others.set(())
 
     def on_monitor_news(self, message: News) -> None:
         news = message.news
+        if self.others.take(news):
+            self.draw_soon()
         if self.run_folder is None or news.path != self.run_folder.path:
             return
         before = self.view.state if self.view else ""
-        self.view, self._bad_lines = news.view, news.bad_lines
+        self.view, self._bad_lines, self._load = news.view, news.bad_lines, news.load
         if news.history is not None:
             self.history = news.history
         self.history.add(news.events)
@@ -159,86 +190,112 @@ class Monitor(Vertical):
         run, view, history = self.run_folder, self.view, self.history
         if run is None or view is None:
             return
-        status = figures.tab_status(run.name, view, history, ascii=self._ascii)
+        status = headline.tab_status(run.name, view, history, ascii=self._ascii)
         set_status = getattr(self.app, "set_status", None)
         if set_status is not None:
             set_status(status)
         if not self.is_on_screen:
             return
-        width = self.content_size.width
-        head = [
-            figures.head(run.name, view, history, ascii=self._ascii),
-            figures.progress(history, width, alive=view.alive, ascii=self._ascii),
-        ]
-        known_by_heart = figures.memorised(history)
-        self.query_one("#head", Lines).set_lines([*head, *([known_by_heart] if known_by_heart else [])])
-        self._draw_charts()
-        table = self.query_one("#figures", Lines)
-        tall = self.screen.has_class("-wide")
-        if tall:
-            bars = not self.screen.has_class("-high")  # where the small charts are not
-            table.set_lines(figures.figures_tall(history, table.size.width, bars=bars, ascii=self._ascii))
-        else:
-            table.set_lines(figures.figures_flat(history, width, ascii=self._ascii))
+        self._draw_head(run.name, view)
+        self._draw_charts(view)
+        tall = self._draw_figures()
         self._draw_looks()
         log = self.query_one("#log", Lines)
-        log.set_lines(
-            figures.notes(history, view, log.size.height, bad_lines=self._bad_lines, final=not tall)
-        )
-        self.query_one("#log-title", Lines).set_lines([figures.rule("notes", ascii=self._ascii)])
+        log.set_lines(notes_view.notes(history, log.size.height, bad_lines=self._bad_lines, final=not tall))
+        self.query_one("#log-title", Lines).set_lines([notes_view.rule("notes", ascii=self._ascii)])
 
     @property
     def is_on_screen(self) -> bool:
         """Whether anybody can see it."""
         return all(node.display for node in self.ancestors_with_self if hasattr(node, "display"))
 
-    def _draw_charts(self) -> None:
-        history = self.history
-        loss = self.query_one("#loss", Chart)
-        if (loss.smoothing, loss.log_y) != (self.smoothing, self.log_y):
-            loss.configure(smoothing=self.smoothing, log_y=self.log_y)
-        series = [Series("train", history.loss.steps, history.loss.values, 0, smoothed=True)]
-        if len(history.validation):
-            series.append(
-                Series("validation", history.validation.steps, history.validation.values, 1, marked=True)
+    def _draw_head(self, name: str, view: RunView) -> None:
+        history, width = self.history, self.content_size.width
+        lines: list[Line] = [
+            headline.head(name, view, history, width, ascii=self._ascii),
+            headline.progress(history, width, alive=view.alive, ascii=self._ascii),
+            *headline.messages(view, width),
+        ]
+        known_by_heart = figures.memorised(history)
+        self.query_one("#head", Lines).set_lines([*lines, *([known_by_heart] if known_by_heart else [])])
+
+    def _draw_figures(self) -> bool:
+        """Write the figures; whether each has a row."""
+        table = self.query_one("#figures", Lines)
+        tall = self.screen.has_class("-wide")
+        if tall:
+            bars = not self.screen.has_class("-high")  # where the small charts are not
+            lines = figures.figures_tall(
+                self.history, table.size.width, self._load, bars=bars, ascii=self._ascii
             )
-        waiting = (
-            "the worker is loading the corpus and the model"
-            if self.view and self.view.alive
-            else "no points yet"
+        else:
+            load = self._load if self.size.height >= _ROOM_FOR_LOAD else None
+            lines = figures.figures_flat(self.history, self.content_size.width, load, ascii=self._ascii)
+        table.set_lines(lines)
+        return tall
+
+    def _draw_charts(self, view: RunView) -> None:
+        history = self.history
+        axis = self.axis if history.clock.knows(self.axis) else "step"
+        others = self.others.shown(self.run_folder.path if self.run_folder else None)
+        drawing = curves.loss_drawing(history, axis, others)
+        loss = self.query_one("#loss", Chart)
+        wanted = (self.smoothing, self.log_y, drawing.x_name, drawing.x_format)
+        if (loss.smoothing, loss.log_y, loss.x_name, loss.x_format) != wanted:
+            loss.configure(
+                smoothing=self.smoothing, log_y=self.log_y, x_name=drawing.x_name, x_format=drawing.x_format
+            )
+        loss.show(
+            drawing.series,
+            baselines=drawing.baselines,
+            marks=drawing.marks,
+            total=drawing.total,
+            title=drawing.title,
+            note=drawing.note,
+            nothing=headline.nothing_yet(view),
         )
-        title = f"loss, {f.one_line(history.unit, 40)}" if history.unit else "loss"
-        loss.show(series, baselines=history.baselines(), total=history.total, title=title, nothing=waiting)
+        self._drawings += 1
+        changed = (self.run_folder, axis, view.state, self.size)
+        if changed == self._small_of and self._drawings % SMALL_EVERY:
+            return
+        self._small_of = changed
         for index, (key, title) in enumerate(_SMALL):
             chart = self.query_one(f"#small-{key}", Chart)
-            if chart.size:
-                track = history.tracks[key]
-                series = [Series("", track.steps, track.values, index + 2)]
-                chart.show(series, total=history.total, title=title, nothing="")
+            if not chart.size:
+                continue
+            if chart.x_format != drawing.x_format:
+                chart.configure(x_format=drawing.x_format)
+            chart.show(
+                curves.small_series(history, key, index + 2, axis),
+                total=drawing.total,
+                title=f"{history.counted}/s" if key == "tokens_per_second" else title,
+                nothing="",
+            )
 
     def _draw_looks(self) -> None:
         """Show the newest samples or transcriptions; of a series the errors of its forecast, and its chart."""
         history, place = self.history, self.query_one("#sample", Static)
         width, rows = place.content_size
         roomy = self.screen.has_class("-wide")
-        now = (history.forecast, history.samples[-1] if history.samples else None, width, rows)
+        newest, alive = history.samples[-1] if history.samples else None, bool(self.view and self.view.alive)
+        now = (history.forecast, newest, len(history.samples), self.browser.at, width, rows, alive)
         if now == self._shown:
             return
         self._shown = now
-        forecast = history.forecast
+        forecast = self.browser.forecast(history)
         if self.has_class("-forecasts") != (forecast is not None):
             self.set_class(forecast is not None, "-forecasts")
             self.refresh_bindings()
         if forecast is None:
             self.remove_class("-looking-ahead")
-            step = newest(history.samples) if history.samples else []
-            title = looks_view.title(step, width, roomy=roomy)
-            shown = looks_view.content(history.samples, width=width, roomy=roomy, ascii=self._ascii)
         else:
-            title, shown = looks_view.forecast_title(forecast), looks_view.forecast_table(forecast)
             self.query_one("#forecast", Chart).show(looks_view.forecast_series(forecast))
-        self.query_one("#sample-title", Lines).set_lines([figures.rule(title, ascii=self._ascii)])
-        place.update(shown, layout=False)
+        title = self.browser.title(history, width, roomy=roomy)
+        self.query_one("#sample-title", Lines).set_lines([notes_view.rule(title, ascii=self._ascii)])
+        text = self.browser.text(history, width=width, roomy=roomy, alive=alive, ascii=self._ascii)
+        place.update(text, layout=False)
+
+    # -- looking around -------------------------------------------------------------------------------------------
 
     def look_ahead(self) -> None:
         """Go from the loss to the forecast, or back."""
@@ -246,6 +303,26 @@ class Monitor(Vertical):
         to = self.query_one("#loss", Chart) if ahead.has_focus or self.has_class("-looking-ahead") else ahead
         self.set_class(to is ahead, "-looking-ahead")
         to.focus(scroll_visible=False)
+
+    def browse(self, direction: int) -> None:
+        """Go to the samples of the step before, or after."""
+        self.browser.go(self.history, direction)
+        self.draw()
+
+    def next_axis(self) -> None:
+        """Draw the curves over the next of steps, epochs, tokens and time."""
+        known = curves.axes_of(self.history)
+        place = known.index(self.axis) + 1 if self.axis in known else 0
+        self.axis = known[place % len(known)]
+        for chart in self.query(Chart):
+            if chart.id != "forecast":
+                chart.action_whole()  # what was zoomed into lies elsewhere now
+        self.draw()
+
+    def lay_over(self, runs: Iterable[Path]) -> None:
+        """Show these runs in the chart, too, and no others."""
+        self.others.set(runs)
+        self.draw_soon()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)

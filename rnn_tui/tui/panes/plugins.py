@@ -28,7 +28,7 @@ class PluginsPane(Pane):
     """Architectures and tokenizers, each with its docstring and options."""
 
     title = "Plugins"
-    key = "5"
+    key = "6"
     default_focus = "DataTable"
 
     BINDINGS: ClassVar = [

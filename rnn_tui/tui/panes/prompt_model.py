@@ -1,5 +1,8 @@
-"""The first row of the prompt pane: which model, and what it is."""
+"""The first row of a column of the prompt pane: which model, and what it is."""
 
+import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from textual import on, work
@@ -10,20 +13,89 @@ from textual.message import Message
 from textual.widgets import Input, Select, Static
 from textual.worker import get_current_worker
 
-from rnn_tui.errors import RnnTuiError
+from rnn_tui.errors import InputError, RnnTuiError
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui.widgets.line_input import LineInput
 
 EMPTY = Content.assemble(
     ("No model yet\n\n", "bold"),
     "A run can be prompted here as soon as it trains, and while it does.\n\n",
-    ("alt+2", "bold $accent"), " train one now\n",
-    ("f5", "bold $accent"), " choose a model file from somewhere else\n",
+    ("alt+2", "bold $accent"), "  train one now\n",
+    ("f5", "bold $accent"), "     choose a model file from somewhere else\n\n",
+    ("/help", "bold $accent"), "  lists what can be typed below\n",
 )  # fmt: skip
 """What the pane says where no model is chosen."""
 
 OTHER_FILE = ""
 """The value of the last entry, which asks for a path."""
+
+CHECKPOINTS = 12
+"""How many of the chosen run's checkpoints are offered, the newest."""
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """A run that has a model, and its checkpoints as (what they are called, path), newest first."""
+
+    name: str
+    folder: Path
+    model: str
+    checkpoints: tuple[tuple[str, str], ...]
+
+
+def find_models(runs_dir: Path) -> list[RunModel]:
+    """Return the runs that can be prompted, newest first; raises what `list_runs` raises."""
+    from rnn_tui.inference.target import model_of
+    from rnn_tui.runs.layout import RunFolder
+    from rnn_tui.runs.listing import list_runs
+
+    found: list[RunModel] = []
+    for summary in list_runs(runs_dir):
+        run = RunFolder(summary.path)
+        try:
+            model = str(model_of(run))
+        except RnnTuiError:
+            continue
+        kept = tuple((f"{run.name}@{step}", path) for step, path in _checkpoints(run.checkpoints))
+        found.append(RunModel(run.name, run.path, model, kept))
+    return found
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, str]]:
+    """Return step and model file of the newest checkpoints."""
+    from rnn_tui.runs.layout import checkpoint_key
+
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    known = sorted(((key, name) for name in names if (key := checkpoint_key(name))), reverse=True)
+    models = ((key[0], folder / name / "model.safetensors") for key, name in known[:CHECKPOINTS])
+    return [(step, str(path)) for step, path in models if path.is_file()]
+
+
+def resolve_model(text: str, runs_dir: Path) -> Path:
+    """Return the model file that `text` names: as `resolve_target`, or RUN@STEP for a checkpoint.
+
+    Raises:
+        InputError: when there is none, with the nearest name.
+    """
+    from rnn_tui.inference.target import resolve_target
+    from rnn_tui.runs.folder import find_run
+    from rnn_tui.runs.layout import checkpoint_name
+
+    text = os.path.expanduser(text.strip())
+    run, at, step = text.rpartition("@")
+    digits = step.replace(",", "")
+    if not at or not re.fullmatch("[0-9]{1,18}", digits) or os.path.exists(text):
+        return resolve_target(text, runs_dir)
+    folder = find_run(runs_dir, run)
+    path = folder.checkpoints / checkpoint_name(int(digits)) / "model.safetensors"
+    if not path.is_file():
+        steps = [f"{step:,}" for step, _ in _checkpoints(folder.checkpoints)]
+        kept = f"; it has {' and '.join(steps)}" if steps else ""
+        raise InputError(f"run {run} has no checkpoint of step {int(digits):,}{kept}")
+    return path
 
 
 class ModelBar(Vertical):
@@ -58,7 +130,8 @@ class ModelBar(Vertical):
         super().__init__()
         self.runs_dir = runs_dir
         self.path: Path | None = None
-        self._models: list[tuple[str, str]] = []
+        self._models: list[RunModel] = []
+        self._described = self._place = ""
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -70,34 +143,29 @@ class ModelBar(Vertical):
         self.take(self.path)
 
     @work(thread=True, exclusive=True)
-    def find(self, choose: str = "", prompt: str = "", go: bool = False) -> None:
+    def find(self, choose: str = "", prompt: str = "", go: bool = False, *, any_run: bool = True) -> None:
         """Look for runs with a model; ask for that of the run `choose`, or for the newest if there is none yet."""
-        from rnn_tui.inference.target import model_of
-        from rnn_tui.runs.layout import RunFolder
-        from rnn_tui.runs.listing import list_runs
-
-        found: list[tuple[str, str]] = []
-        trouble = f"there is no run {choose}" if choose else ""
+        found: list[RunModel] = []
+        trouble = ""
         try:
-            for run in list_runs(self.runs_dir):
-                try:
-                    found.append((run.name, str(model_of(RunFolder(run.path)))))
-                    trouble = "" if run.name == choose else trouble
-                except RnnTuiError as error:
-                    trouble = str(error) if run.name == choose else trouble
+            found = find_models(self.runs_dir)
+            if choose and all(run.name != choose for run in found):
+                resolve_model(choose, self.runs_dir)
         except RnnTuiError as error:
             trouble = str(error)
         if not get_current_worker().is_cancelled:  # a later search asks for something else
-            self.app.call_from_thread(self._found, found, choose, trouble, prompt, go)
+            self.app.call_from_thread(self._found, found, choose, trouble, prompt, go, any_run)
 
-    def _found(self, found: list[tuple[str, str]], choose: str, trouble: str, prompt: str, go: bool) -> None:
+    def _found(
+        self, found: list[RunModel], choose: str, trouble: str, prompt: str, go: bool, any_run: bool
+    ) -> None:
         self._models = found
         self.take(self.path)
         if trouble:
             self.post_message(self.Trouble(trouble))
-        wanted = next((path for name, path in found if name == choose), None)
-        if not choose and self.path is None and found:
-            wanted = found[0][1]
+        wanted = next((run.model for run in found if run.name == choose), None)
+        if not choose and self.path is None and found and any_run:
+            wanted = found[0].model
         if wanted is not None:
             self.post_message(self.Chosen(Path(wanted), prompt, go))
 
@@ -105,7 +173,11 @@ class ModelBar(Vertical):
         """Show `path` as the model in use."""
         self.path = path
         self.remove_class("-other-file")
-        known = list(self._models)
+        known: list[tuple[str, str]] = []
+        for run in self._models:
+            known.append((run.name, run.model))
+            if path is not None and path.is_relative_to(run.folder):
+                known += run.checkpoints
         if path is not None and str(path) not in (value for _, value in known):
             known.insert(0, (path.name, str(path)))
         options = [*known, ("other file …", OTHER_FILE)]
@@ -115,9 +187,25 @@ class ModelBar(Vertical):
             if path is not None:
                 select.value = str(path)
 
+    @property
+    def model_name(self) -> str:
+        """What the model in use is called: the run's name, with the step if it is a checkpoint."""
+        for run in self._models:
+            if self.path is not None and self.path.is_relative_to(run.folder):
+                return {value: name for name, value in run.checkpoints}.get(str(self.path), run.name)
+        return "" if self.path is None else self.path.name
+
     def describe(self, text: str) -> None:
         """Say what the model is."""
-        self.query_one(".info", Static).update(Content(safe_text(text)), layout=False)
+        self._described = text
+        shown = " · ".join(part for part in (self._place, text) if part)
+        self.query_one(".info", Static).update(Content(safe_text(shown)), layout=False)
+
+    def place(self, text: str) -> None:
+        """Say which of several columns this is, where not all of them are to be seen."""
+        if text != self._place:
+            self._place = text
+            self.describe(self._described)
 
     def open(self) -> None:
         """Unfold the list."""
@@ -141,11 +229,9 @@ class ModelBar(Vertical):
 
     @on(Input.Submitted)
     def _path_given(self, event: Input.Submitted) -> None:
-        from rnn_tui.inference.target import resolve_target
-
         event.stop()
         try:
-            self.post_message(self.Chosen(resolve_target(event.value.strip(), self.runs_dir)))
+            self.post_message(self.Chosen(resolve_model(event.value, self.runs_dir)))
         except RnnTuiError as error:
             self.post_message(self.Trouble(str(error)))
 

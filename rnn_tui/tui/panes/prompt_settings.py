@@ -1,20 +1,14 @@
-"""What the prompt pane can be told: sampling settings, as inputs and as slash commands, from one table."""
+"""How the next completion is drawn: one table for the inputs of the panel and the slash commands."""
 
+import contextlib
 import random
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, ClassVar, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import Meta
-from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.message import Message
-from textual.widgets import Input, Label, Static
 
-from rnn_tui.errors import UsageError, nearest
-from rnn_tui.safetext import safe_text
-from rnn_tui.tui.widgets.line_input import LineInput
+from rnn_tui.errors import UsageError
 
 Chance = Annotated[float, Meta(ge=0, le=1)]
 
@@ -39,9 +33,14 @@ class PromptSettings:
         del values["carry"]
         return values | {"seed": seed}
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether a seed means nothing."""
+        return self.greedy or self.temperature == 0
+
     def summary(self) -> str:
         """Return what differs from a plain draw, short."""
-        if self.greedy or self.temperature == 0:
+        if self.deterministic:
             parts = ["greedy"]
         else:
             parts = [f"temperature {self.temperature:g}"]
@@ -93,17 +92,9 @@ SETTINGS = (
     ),
     Setting("length", "length", "a whole number from 1 to 100,000", "tokens in a completion"),
     Setting("stop", "stop", "text, or nothing", "end at this text; several are separated by |", "none"),
-    Setting("carry", "carry", "on or off", "a prompt goes on from the last state instead of starting fresh"),
+    Setting("carry", "carry", "on or off", "a prompt goes on from the last state, not fresh"),
 )
-COMMANDS = {
-    "retry": "the last completion again, from the same state, with another seed",
-    "undo": "take the last turn back",
-    "continue": "go on from the last state, with TEXT before it if given; an empty line does the same",
-    "reset": "empty transcript, fresh state",
-    "surprise": "colour the text by how surprising each token was",
-    "help": "this list",
-}
-_HINT = "they act on the next completion; f2 shows and hides them"
+HINT = "they act on the next completion; f2 shows and hides them"
 _TYPES = get_type_hints(PromptSettings, include_extras=True)
 _BY_COMMAND = {setting.command: setting for setting in SETTINGS}
 _SWITCH = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
@@ -135,6 +126,16 @@ def parse_setting(setting: Setting, text: str, now: Any = None) -> Any:
         raise UsageError(f"{setting.label} must be {setting.expected}, not {text!r}") from None
 
 
+def read_settings(values: Any) -> PromptSettings:
+    """Return remembered settings; what is not right any more is left as it is by default."""
+    settings = PromptSettings()
+    for name, value in values.items() if isinstance(values, dict) else ():
+        if name in _TYPES:
+            with contextlib.suppress(msgspec.ValidationError):
+                settings = replace(settings, **{name: msgspec.convert(value, _TYPES[name])})
+    return settings
+
+
 def show_setting(value: Any) -> str:
     """Return a value as it would be typed."""
     if value is None:
@@ -146,112 +147,9 @@ def show_setting(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def parse_command(line: str) -> tuple[str, str]:
-    """Split `/name argument`; the name is one of `COMMANDS` or a setting's.
-
-    Raises:
-        UsageError: for an unknown name, with the nearest.
-    """
-    name, _, argument = line[1:].partition(" ")
-    known = [*COMMANDS, *_BY_COMMAND]
-    if name not in known:
-        raise UsageError(
-            f"there is no command /{name}{nearest(name, known)}; /help lists all; a prompt with a slash starts with //"
-        )
-    return name, argument
-
-
 def apply_command(settings: PromptSettings, name: str, argument: str) -> PromptSettings:
     """Return `settings` after a setting's command; raises as `parse_setting`."""
     setting = _BY_COMMAND[name]
     return replace(
         settings, **{setting.name: parse_setting(setting, argument, getattr(settings, setting.name))}
     )
-
-
-def help_text() -> str:
-    """Return the list that /help writes."""
-    rows = [(f"/{name}", text) for name, text in COMMANDS.items()]
-    rows += [(f"/{setting.command}", setting.help) for setting in SETTINGS]
-    return "\n".join(f"{name:<11}{text}" for name, text in rows)
-
-
-class SettingsPanel(Vertical):
-    """The settings as a column of inputs, each checked as it is typed."""
-
-    DEFAULT_CSS = """
-    SettingsPanel { height: auto; }
-    SettingsPanel .setting { height: 1; }
-    SettingsPanel Label { width: 13; color: $foreground 60%; }
-    SettingsPanel LineInput { width: 1fr; background: $panel; }
-    SettingsPanel .setting-title { text-style: bold; color: $foreground 60%; }
-    SettingsPanel LineInput.-wrong { background: $error-muted; color: $text-error; }
-    SettingsPanel .setting-help { height: 2; color: $foreground 60%; margin-top: 1; }
-    SettingsPanel .setting-help.-wrong { color: $text-error; }
-    """
-
-    class Changed(Message):
-        """A setting has a new value that is right."""
-
-        def __init__(self, settings: PromptSettings) -> None:
-            super().__init__()
-            self.settings = settings
-
-    NAMES: ClassVar[dict[str, Setting]] = {f"setting-{setting.command}": setting for setting in SETTINGS}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.settings = PromptSettings()
-
-    def compose(self) -> ComposeResult:
-        yield Static("settings", classes="setting-title")
-        for setting in SETTINGS:
-            with Horizontal(classes="setting"):
-                yield Label(safe_text(setting.label), markup=False)
-                yield LineInput(
-                    show_setting(getattr(self.settings, setting.name)),
-                    placeholder=safe_text(setting.empty),
-                    id=f"setting-{setting.command}",
-                )
-        yield Static(_HINT, classes="setting-help", markup=False)
-
-    def show(self, settings: PromptSettings) -> None:
-        """Take over settings that changed elsewhere."""
-        self.settings = settings
-        for name, setting in self.NAMES.items():
-            field = self.query_one(f"#{name}", LineInput)
-            shown = show_setting(getattr(settings, setting.name)).replace("\n", "␊")
-            if not field.has_focus and field.value != shown:
-                with self.prevent(Input.Changed):
-                    field.value = shown
-                field.remove_class("-wrong")
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
-        setting = self.NAMES[str(event.input.id)]
-        assert isinstance(event.input, LineInput)
-        try:
-            value = parse_setting(setting, event.input.text)
-        except UsageError as error:
-            event.input.add_class("-wrong")
-            self._say(str(error), wrong=True)
-            return
-        event.input.remove_class("-wrong")
-        self._say(setting.help if event.input.has_focus else "")
-        if value != getattr(self.settings, setting.name):
-            self.settings = replace(self.settings, **{setting.name: value})
-            self.post_message(self.Changed(self.settings))
-
-    def on_descendant_focus(self) -> None:
-        focused = self.screen.focused
-        if focused is not None and focused.id in self.NAMES:
-            self._say(self.NAMES[focused.id].help)
-
-    def on_descendant_blur(self) -> None:
-        self._say("")
-        self.show(self.settings)  # a field that was left wrong shows the value in force again
-
-    def _say(self, text: str, *, wrong: bool = False) -> None:
-        line = self.query_one(".setting-help", Static)
-        line.set_class(wrong, "-wrong")
-        line.update(Content(safe_text(text) or _HINT))

@@ -1,23 +1,21 @@
-"""The conversation behind the prompt pane: turns, the states they left behind, and what the transcript shows.
+"""One turn of a conversation with a model: what was asked, what came, and how both stand in the transcript."""
 
-The engine keeps a state for each finished turn, so continue, retry and undo cost nothing. A state belongs to one
-load of one model; after a reload or a restart of the engine the text itself is read again instead.
-"""
-
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from rnn_tui.tui.engine_client import Piece
 from rnn_tui.tui.looks_view import novelty, stretches
 from rnn_tui.tui.panes.prompt_settings import PromptSettings
+from rnn_tui.tui.widgets.tail_text import Span
 
 if TYPE_CHECKING:
     from rnn_tui.corpus.copied import Copied
 
-REPLAY = 4000
-"""Characters of the text so far that are read again where its state is gone."""
+MAX_UNKNOWN = 8
 
-MAX_TURNS = 500
+NextTable = tuple[tuple[int, str, float], ...]
+"""What may come next, most probable first: id, text, probability."""
 
 
 class StateRef(NamedTuple):
@@ -27,20 +25,29 @@ class StateRef(NamedTuple):
     load: tuple[int, int]
 
 
-Shown = tuple[str, str, float | None]
-"""Text, kind and surprise: one write to the tail."""
+class Pick(NamedTuple):
+    """Where a turn stood before a token was picked by hand, and what could be picked there."""
+
+    before: StateRef | None
+    next: NextTable
 
 
-@dataclass
+@dataclass(eq=False)
 class Turn:
-    """A prompt, perhaps empty, and its completion."""
+    """A prompt, perhaps empty, and its completion. Turns are nodes of a tree: two with equal text are two."""
 
     prompt: str
     fresh: bool
     """Whether it starts from the empty state, not from the turn before."""
+    parent: "Turn | None" = None
+    """The turn that stands before it."""
     header: str = ""
+    settings: PromptSettings = field(default_factory=PromptSettings)
+    """What it was drawn with."""
     seed: int = 0
     tries: int = 1
+    step: int | None = None
+    """Of the model that wrote it."""
     read: list[Piece] = field(default_factory=list)
     """The prompt as the model read it, once it has."""
     made: list[Piece] = field(default_factory=list)
@@ -49,7 +56,9 @@ class Turn:
     error: str = ""
     """Why it ended early, if it failed."""
     after: StateRef | None = None
-    next: tuple[tuple[int, str, float], ...] = ()
+    picks: list[Pick] = field(default_factory=list)
+    """For each token that was picked by hand, what it was picked from."""
+    next: NextTable = ()
     copied: "Copied | None" = None
     """How much of the completion stands in the training text, once that is known."""
     not_compared: str = ""
@@ -60,46 +69,86 @@ class Turn:
     @property
     def text(self) -> str:
         """Everything the model has read or written in this turn."""
-        return self.prompt + "".join(piece.text for piece in self.made)
+        return self.prompt + self.completed
 
-    def shown(self, *, first: bool) -> list[Shown]:
+    @property
+    def completed(self) -> str:
+        """The completion."""
+        return "".join(piece.text for piece in self.made)
+
+    def shown(self, *, first: bool) -> list[Span]:
         """Return what stands in the transcript; a turn that goes on with the text before has no header."""
         return [*self.opening(first=first), *self.completion(), *self.closing()]
 
-    def opening(self, *, first: bool) -> list[Shown]:
+    def opening(self, *, first: bool) -> list[Span]:
         """Return what stands before the completion."""
-        pieces: list[Shown] = []
+        spans: list[Span] = []
         if self.header:
-            pieces.append((("" if first else "\n\n") + self.header + "\n", "note", None))
+            spans.append(Span(("" if first else "\n\n") + self.header + "\n", "note"))
         if self.note:
-            pieces.append((("" if self.header else "\n") + self.note + "\n", "note", None))
-        pieces += ((piece.text, "prompt", piece.surprise) for piece in self.read)
-        return [*pieces, (self.arrow, "note", None)] if self.arrow else pieces
+            spans.append(Span(("" if self.header else "\n") + self.note + "\n", "note"))
+        spans += map(read, self.read)
+        return [*spans, Span(self.arrow, "note")] if self.arrow else spans
 
-    def completion(self) -> list[Shown]:
+    def completion(self) -> list[Span]:
         """Return the completion, with what is copied from the training text in a kind of its own."""
-        spans = self.copied.spans if self.copied else ()
-        pieces: list[Shown] = []
+        copies = self.copied.spans if self.copied else ()
+        spans: list[Span] = []
         at = 0
-        for text, kind, surprise in map(made, self.made):
-            here = [(begin - at, end - at) for begin, end in spans]
-            for begin, end, copied in stretches(here, len(text)):
-                pieces.append((text[begin:end], "copied" if copied else kind, surprise))
-            at += len(text)
-        return pieces
+        for span in map(made, self.made):
+            here = [(begin - at, end - at) for begin, end in copies]
+            for begin, end, copied in stretches(here, len(span.text)):
+                kind = "copied" if copied else span.kind
+                spans.append(span._replace(text=span.text[begin:end], kind=kind))
+            at += len(span.text)
+        return spans
 
-    def closing(self) -> list[Shown]:
+    def closing(self) -> list[Span]:
         """Return what stands after it."""
-        return [("\n" + self.error + "\n", "error", None)] if self.error else []
+        return [Span("\n" + self.error + "\n", "error")] if self.error else []
+
+    def facts(self) -> list[str]:
+        """Return what it was drawn with and what the model made of it, in short phrases."""
+        facts = [] if self.arrow or self.picks else [self.settings.summary()]
+        if self.picks:
+            facts.append(f"{len(self.picks):,} picked by hand")
+        elif not (self.arrow or self.settings.deterministic):
+            facts.append(f"seed {self.seed}")
+        if self.step is not None:
+            facts.append(f"step {self.step:,}")
+        facts += [f"try {self.tries}"] * (self.tries > 1)
+        facts.append(f"{len(self.made):,} tokens")
+        for name, pieces in (("prompt", self.read), ("completion", self.made)):
+            cost = mean_surprise(pieces)
+            facts += [] if cost is None else [f"{name} {cost:.2f} nats a token"]
+        return facts
 
 
-def header(turn: Turn, number: int, settings: PromptSettings, step: int | None, *, ascii: bool) -> str:
+def read(piece: Piece) -> Span:
+    """Return one token of a prompt as it stands in the transcript: a symbol that the model lacks stays as typed."""
+    if piece.unknown:
+        return Span(piece.source or piece.text, "unknown", piece.surprise, piece.entropy, piece.rank)
+    return Span(piece.text, "prompt", piece.surprise, piece.entropy, piece.rank)
+
+
+def made(piece: Piece) -> Span:
+    """Return one token of a completion as it stands in the transcript."""
+    return Span(piece.text, "generated", piece.surprise, piece.entropy, piece.rank)
+
+
+def mean_surprise(pieces: Iterable[Piece]) -> float | None:
+    """Return the mean surprise of those tokens that were predicted, in nats; None where none was."""
+    costs = [piece.surprise for piece in pieces if piece.surprise is not None]
+    return sum(costs) / len(costs) if costs else None
+
+
+def header(turn: Turn, number: int, *, ascii: bool) -> str:
     """Return the line above a turn: what it takes to draw the same text again."""
-    parts = [] if turn.arrow else [settings.summary()]
-    if not (turn.arrow or settings.greedy) and settings.temperature > 0:
+    parts = [] if turn.arrow else [turn.settings.summary()]
+    if not (turn.arrow or turn.settings.deterministic):
         parts.append(f"seed {turn.seed}")
-    if step is not None:
-        parts.append(f"step {step:,}")
+    if turn.step is not None:
+        parts.append(f"step {turn.step:,}")
     if turn.tries > 1:
         parts.append(f"try {turn.tries}")
     return f"{'#' if ascii else '▪'} {number}  " + " · ".join(parts)
@@ -121,62 +170,44 @@ def ending(turn: Turn, reason: str, tokens: int, seconds: float, width: int) -> 
     return next((text for text in told if len(text) <= width), told[-1])
 
 
-def made(piece: Piece) -> Shown:
-    """Return one token of a completion as it stands in the transcript."""
-    return piece.text, "generated", piece.surprise
+def unknown_note(unknown: Iterable[str], prompt: str, stand_in: str | None) -> str:
+    """Return the line that names the symbols a model does not know, and what that means for its answer.
 
-
-class Conversation:
-    """The turns so far, newest last."""
-
-    def __init__(self) -> None:
-        self.turns: list[Turn] = []
-
-    @property
-    def last(self) -> Turn | None:
-        return self.turns[-1] if self.turns else None
-
-    def add(self, turn: Turn) -> None:
-        """Append a turn; the oldest goes when there are too many."""
-        self.turns.append(turn)
-        del self.turns[:-MAX_TURNS]
-
-    def pop(self) -> Turn | None:
-        """Remove the last turn."""
-        return self.turns.pop() if self.turns else None
-
-    def before(self, turn: Turn, load: tuple[int, int]) -> tuple[StateRef | None, str]:
-        """Return what `turn` starts from: a state that is still there, and text that must be read before its prompt.
-
-        Args:
-            load: The present load of the model; older states are of no use to it.
-        """
-        if turn.fresh:
-            return None, ""
-        text = ""
-        for earlier in reversed(self.turns[: self.turns.index(turn)]):
-            if earlier.after is not None and earlier.after.load == load:
-                return earlier.after, text
-            text = earlier.text + text
-            if earlier.fresh or len(text) >= REPLAY:
-                break
-        return None, text[-REPLAY:]
-
-    def shown(self) -> list[Shown]:
-        """Return the whole transcript."""
-        return [piece for number, turn in enumerate(self.turns) for piece in turn.shown(first=number == 0)]
+    Args:
+        stand_in: How the unknown token is shown.
+    """
+    symbols = [symbol for symbol in unknown if symbol in prompt]
+    if not symbols:
+        return ""
+    names = ", ".join(f"'{symbol.strip() or symbol}'" for symbol in symbols[:MAX_UNKNOWN])
+    if len(symbols) > MAX_UNKNOWN:
+        names += f" and {len(symbols) - MAX_UNKNOWN} more"
+    token = f"its unknown token {stand_in.strip()}" if stand_in and stand_in.strip() else "its unknown token"
+    one = len(symbols) == 1
+    return (
+        f"not in the vocabulary: {names}; the model reads {token} instead, so it cannot know "
+        f"{'it' if one else 'them'} and will never write {'it' if one else 'them'}"
+    )
 
 
 def last_characters(pieces: tuple[Piece, ...], count: int) -> list[Piece]:
     """Return the end of `pieces`, `count` characters of it: the prompt, without the text that was only read again."""
-    length = max(0, sum(len(piece.text) for piece in pieces) - count)
+    length = max(0, sum(map(_length, pieces)) - count)
     kept = []
     for piece in pieces:
-        if length >= len(piece.text):
-            length -= len(piece.text)
+        if length >= _length(piece):
+            length -= _length(piece)
         else:
+            cut = piece.text if piece.unknown else piece.text[length:]
             kept.append(
-                Piece(piece.text[length:], piece.surprise, piece.token, piece.entropy) if length else piece
+                Piece(
+                    cut, piece.surprise, piece.token, piece.entropy, piece.rank, piece.unknown, piece.source
+                )
             )
             length = 0
     return kept
+
+
+def _length(piece: Piece) -> int:
+    """Return how many characters of the prompt a token stands for."""
+    return len(piece.source or piece.text)

@@ -1,184 +1,136 @@
-"""The Runs pane: every run of the folder, and what sets marked ones apart."""
+"""The Runs pane: every run of the folder, sorted and filtered, and what sets marked ones apart."""
 
-import math
+import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable, Input, Static
 
 from rnn_tui.errors import RnnTuiError
-from rnn_tui.runs.layout import RunFolder
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui import format as f
-from rnn_tui.tui.dialogs import Confirm
-from rnn_tui.tui.figures import state_span
-from rnn_tui.tui.history import History
 from rnn_tui.tui.keys import bind, rows
-from rnn_tui.tui.overlay import Overlay, overlay
 from rnn_tui.tui.panes.base import Pane
+from rnn_tui.tui.panes.runs_compare import MOST, Comparison
+from rnn_tui.tui.panes.runs_keys import RunKeys
+from rnn_tui.tui.panes.runs_rows import NEWEST, Row, Rows, fitting
+from rnn_tui.tui.panes.runs_side import Side, two_rows
+from rnn_tui.tui.panes.runs_table import RunTable
 from rnn_tui.tui.theme import rich_colours
 from rnn_tui.tui.widgets.chart import Chart
+from rnn_tui.tui.widgets.line_input import LineInput
+from rnn_tui.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from rnn_tui.runs.listing import RunSummary
+    from rnn_tui.runs.listing import Listing, RunSummary
 
 REFRESH_SECONDS = 2.0
-# (key, heading, width); as the terminal gets narrower the last of these go first.
-_COLUMNS = (
-    ("name", "name", 24),
-    ("state", "state", 10),
-    ("step", "step", 13),
-    ("loss", "best loss", 9),
-    ("updated", "updated", 7),
-    ("corpus", "corpus", 14),
-    ("task", "task", 10),
-    ("arch", "arch", 8),
-    ("speed", "tokens/s", 8),
-    ("tokenizer", "tokenizer", 9),
-    ("parameters", "parameters", 10),
-    ("size", "size", 8),
-)
-
-
-def cells(
-    run: "RunSummary", now: float, mark: int | None, colours: Mapping[str, str], *, ascii: bool = False
-) -> dict[str, Text]:
-    """Return a row of the table by column; text from outside is made safe here.
-
-    Args:
-        mark: The run's place among the marked ones, which is also its colour.
-        colours: As `theme.rich_colours` gives them.
-    """
-    state, style = state_span(run.state, ascii=ascii)
-    best = run.best_loss if run.best_loss is not None else run.validation_loss
-    wrong = best is not None and not math.isfinite(best)
-    of = f"/{f.short(run.total_steps)}" if run.total_steps else ""
-    name = Text(f.one_line(run.name, 64))
-    if mark is not None:
-        name = Text.assemble((f"{mark + 1} ", f"bold {colours[f'chart-{mark + 1}']}"), (name.plain, "bold"))
-    corpus = Path(run.corpus).name if "/" in run.corpus else run.corpus
-    return {
-        "name": name,
-        "state": Text(state, style=colours.get(style, "")),
-        "step": Text(f"{f.count(run.step)}{of}", justify="right"),
-        "loss": Text(f.loss(best), style=colours["bad"] if wrong else "", justify="right"),
-        "updated": Text(f.ago(now - run.updated) if run.updated else "-", justify="right"),
-        "corpus": Text(f.one_line(corpus, 40)),
-        "task": Text(f.one_line(run.task, 40)),
-        "arch": Text(f.one_line(run.arch, 40)),
-        "speed": Text(f.short(run.tokens_per_second) if run.tokens_per_second else "-", justify="right"),
-        "tokenizer": Text(f.one_line(run.tokenizer, 40)),
-        "parameters": Text(f.short(run.parameters), justify="right"),
-        "size": Text(f.size(run.size_bytes), justify="right"),
-    }
-
-
-def fitting(width: int) -> list[tuple[str, str, int]]:
-    """Return the columns that fit into `width` cells, in order of importance."""
-    chosen: list[tuple[str, str, int]] = []
-    for column in _COLUMNS:
-        width -= column[2] + 2
-        if width < 0:
-            break
-        chosen.append(column)
-    return chosen
-
-
-def differences(configs: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, list[str]]]:
-    """Return the settings in which the runs differ: section.key and each run's value as safe text."""
-    flat = [dict(_flatten(config)) for _, config in configs]
-    paths = sorted({path for values in flat for path in values if not path.startswith("about.")})
-    rows = [(path, [safe_text(values.get(path, "-"), limit=60) for values in flat]) for path in paths]
-    return [(safe_text(path, limit=60), values) for path, values in rows if len(set(values)) > 1]
-
-
-def _flatten(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found += _flatten(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found
-
-
-class RunTable(DataTable[Text]):
-    """A table whose enter key says in the footer what it does."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        bind("enter", "select_cursor", "Watch", "Watch this run in the Train pane", footer=True)
-    ]
 
 
 class RunsPane(Pane):
-    """A table of runs; marked ones are compared below it."""
+    """A table of runs with what is known of the one under the cursor; marked ones are compared below it."""
 
     title = "Runs"
-    key = "4"
-    default_focus = "RunTable"
+    key = "5"
+    default_focus = "RunTable, #runs-body"
 
     SCOPED_CSS = False  # the classes for width and height are on the screen
     DEFAULT_CSS = """
-    RunsPane RunTable { height: 1; max-height: 100%; background: transparent; }
-    RunsPane.-comparing RunTable { max-height: 40%; }
-    RunsPane #none { height: auto; padding: 1 2; }
-    RunsPane #compare { height: 1fr; display: none; margin-top: 1; }
-    RunsPane #differences { width: 1fr; height: 1fr; padding-left: 2; }
-    RunsPane #compare Chart { width: 2fr; }
-    .-narrow RunsPane #differences { width: 34; }
+    RunsPane RunTable { height: 2fr; background: transparent; }
+    RunsPane #filter { display: none; height: 1; }
+    RunsPane #status { height: 1; }
+    RunsPane #none { height: auto; padding: 1 2; display: none; }
+    RunsPane #runs-table { width: 1fr; height: 1fr; }
+    RunsPane #side { width: 46; display: none; margin-left: 2; }
+    RunsPane #detail { height: 2; }
+    .-wide RunsPane #side { display: block; }
+    .-wide RunsPane #detail, .-low RunsPane.-comparing #detail { display: none; }
+    .-wide RunsPane.-comparing #side { display: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("p", "prompt", "Prompt", "Prompt this run's model", footer=True),
-        bind(
-            "m,space",
-            "mark",
-            "Mark",
-            "Mark for comparison: settings that differ, curves overlaid",
-            footer=True,
-        ),
-        bind("r", "resume_run", "Resume", "Go on training from the newest checkpoint", footer=True),
-        bind("n", "clone", "Clone", "Fill in the form for a new run with this run's settings", footer=True),
-        bind("x,delete", "delete", "Delete", "Delete this run's folder", footer=True),
+        bind("m,space", "mark", "Mark", "Mark for comparison: curves, figures, settings that differ", footer=True),
+        bind("slash", "filter", "Filter", "Show some runs only: by name, tag:x, state:running, loss<1.6 …",
+             footer=True, shown_as="/"),
         bind("j", "move(1)", "Down", "Go to the next run"),
         bind("k", "move(-1)", "Up", "Go to the run before"),
-    ]
+        bind("greater_than_sign", "sort(1)", "Sort", "Sort by the next column; a click on a heading does it, too",
+             shown_as=">"),
+        bind("less_than_sign", "sort(-1)", "Sort back", "Sort by the column before", shown_as="<"),
+        bind("o", "turn_round", "Order", "Turn the order round"),
+        bind("b", "next_axis", "Along", "Compare over steps, epochs, tokens or time"),
+        bind("f", "other_curve", "Curve", "Compare the losses of training, or of the validation split"),
+        bind("y", "log_axis('y')", "Log y", "Compare on a logarithmic loss axis, or a linear one again"),
+        bind("x", "log_axis('x')", "Log x", "Compare on a logarithmic x axis, or a linear one again"),
+        bind("right_square_bracket", "smooth(1)", "Smoother", "Smooth the compared curves of training more",
+             shown_as="]"),
+        bind("left_square_bracket", "smooth(-1)", "Rougher", "Smooth the compared curves of training less",
+             shown_as="["),
+        bind("w", "turn_page", "Tables", "Go from the curves to figures and settings, or back, on a narrow screen"),
+        bind("escape", "back", "Back", "Leave the filter; then show all runs; then unmark them"),
+    ]  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
+        self._listing: Listing | None = None
+        self._listed = False
+        self._wrong = ""
+        """Why the folder cannot be read."""
         self._runs: dict[str, RunSummary] = {}
-        self._shown: dict[str, dict[str, Text]] = {}
-        self._marked: list[str] = []
-        self._columns: list[str] = []
+        self._rows = Rows()
+        self._trash: tuple[float, str] = (0.0, "")
         self._timer: Timer | None = None
 
     @classmethod
     def table(cls) -> list[Binding]:
-        return [*rows(RunTable.BINDINGS), *super().table()]
+        return [
+            *rows(RunTable.BINDINGS), *rows(RunKeys.BINDINGS), *super().table(), *rows(Chart.BINDINGS),
+        ]  # fmt: skip
 
     def compose(self) -> ComposeResult:
-        yield Static(
-            Content("No runs here yet. In Train (key 2), d starts the demo and n opens the form."), id="none"
+        yield LineInput(
+            id="filter", placeholder="words   tag:keep   state:running   arch:lstm   loss<1.6   -word"
         )
-        yield RunTable(cursor_type="row")
-        with Horizontal(id="compare"):
-            yield Chart("validation loss", x_name="step", id="overlay", ascii=self.shell.ascii)
-            yield Vertical(Static("", id="difference-rows", markup=False), id="differences")
+        yield Lines(id="status")
+        yield Static("", id="none", markup=False)
+        with RunKeys(id="runs-body"):
+            with Horizontal():
+                with Vertical(id="runs-table"):
+                    yield RunTable()
+                    yield Comparison(ascii=self.shell.ascii)
+                yield Side(ascii=self.shell.ascii)
+            yield Lines(id="detail")
+
+    def on_mount(self) -> None:
+        self._rows.sort(self.shell.recall("runs.order"))
+        self.shell.theme_changed_signal.subscribe(self, lambda _: self._paint_anew())
 
     @property
     def _table(self) -> RunTable:
         return self.query_one(RunTable)
 
-    # -- the table ------------------------------------------------------------------------------------------------
+    @property
+    def _shown(self) -> Mapping[str, Row]:
+        """The rows of the table by name."""
+        return self._rows.rows
+
+    @property
+    def _compared(self) -> Comparison:
+        return self.query_one(Comparison)
+
+    @property
+    def chosen(self) -> str:
+        """The name of the run under the cursor, or the empty string."""
+        return self._table.chosen
+
+    # -- looking --------------------------------------------------------------------------------------------------
 
     def shown(self) -> None:
         super().shown()
@@ -191,115 +143,181 @@ class RunsPane(Pane):
         if self._timer is not None:
             self._timer.pause()
 
+    def on_run_keys_changed(self, event: RunKeys.Changed) -> None:
+        event.stop()
+        self._look()
+
     @work(thread=True, exclusive=True, group="look")
     def _look(self) -> None:
-        from rnn_tui.runs.listing import list_runs
+        from rnn_tui.runs.listing import Listing
+
+        listing = self._listing = self._listing or Listing(self.shell.runs_dir)
+        try:
+            runs = listing.look()
+            trash = self._look_into_trash()
+        except RnnTuiError as error:
+            self.app.call_from_thread(self._take, [], (0.0, ""), str(error))
+        else:
+            self.app.call_from_thread(self._take, runs, trash)
+
+    def _look_into_trash(self) -> tuple[float, str]:
+        """Return when the trash was changed and what it holds, in a few words."""
+        from rnn_tui.runs.trash import TRASH, list_trash
 
         try:
-            runs = list_runs(self.shell.runs_dir)
-        except RnnTuiError as error:
-            self.app.call_from_thread(self.shell.fail, error)
-            return
-        self.app.call_from_thread(self._update, runs)
+            changed_at = os.stat(self.shell.runs_dir / TRASH).st_mtime
+        except OSError:
+            return 0.0, ""
+        if changed_at == self._trash[0]:
+            return self._trash
+        held = list_trash(self.shell.runs_dir)
+        size = f.size(sum(one.size_bytes for one in held))
+        return changed_at, f"{len(held)} in the trash, {size}" if held else ""
 
-    def _update(self, runs: "list[RunSummary]") -> None:
+    def _take(self, runs: "list[RunSummary]", trash: tuple[float, str], wrong: str = "") -> None:
+        self._runs, self._trash, self._wrong, self._listed = (
+            {run.name: run for run in runs},
+            trash,
+            wrong,
+            True,
+        )
+        gone = [name for name in self._rows.marked if name not in self._runs]
+        for name in gone:
+            del self._rows.marked[name]
+        self._update()
+        self._compare()
+
+    # -- showing --------------------------------------------------------------------------------------------------
+
+    def _update(self) -> None:
         """Bring the table up to date; cells that say the same are left alone."""
-        table = self._table
-        self.query_one("#none").display = not runs
-        table.display = bool(runs)
-        table.styles.height = len(runs) + 1  # an automatic height is sometimes not laid out anew as rows come
-        columns = fitting(self.content_size.width)
-        names = [run.name for run in runs]
-        self._marked = [name for name in self._marked if name in names]
-        if self._columns != [key for key, _, _ in columns] or list(self._shown) != names:
-            chosen = self.chosen
-            table.clear(columns=True)
-            for key, heading, width in columns:
-                table.add_column(heading, key=key, width=width)
-            self._columns, self._shown = [key for key, _, _ in columns], {}
-            for run in runs:
-                table.add_row(*[Text("") for _ in columns], key=run.name)
-            if chosen in names:
-                table.move_cursor(row=names.index(chosen))
-        now, colours = time.time(), rich_colours(self.app.current_theme)
-        for run in runs:
-            mark = self._marked.index(run.name) if run.name in self._marked else None
-            row = cells(run, now, mark, colours, ascii=self.shell.ascii)
-            for key in self._columns:
-                if self._shown.get(run.name, {}).get(key) != row[key]:
-                    table.update_cell(run.name, key, row[key])
-            self._shown[run.name] = row
-        self._runs = {run.name: run for run in runs}
+        found = self._rows.arrange(
+            self._runs.values(), rich_colours(self.app.current_theme), time.time(), ascii=self.shell.ascii
+        )
+        columns = fitting(self._table.size.width or self.content_size.width, empty=self._rows.empty)
+        names = [run.name for run in found]
+        self._table.show(
+            columns, names, self._shown.__getitem__, order=self._rows.order, ascii=self.shell.ascii
+        )
+        self._say(len(found))
+        self._follow_cursor()
+
+    def _say(self, found: int) -> None:
+        """Say how many runs there are and in which order; and where there are none, why."""
+        known, typing = len(self._runs), bool(self.query_one("#filter").display)
+        self.query_one("#status", Lines).set_lines(
+            [self._rows.told(found, known, self._trash[1], typing=typing)]
+        )
+        nothing = self.query_one("#none", Static)
+        nothing.display = self._listed and not found
+        if nothing.display:
+            why = Content(safe_text(self._nothing(known), newlines=True))
+            if nothing.content != why:
+                nothing.update(why)
+        body = self.query_one(RunKeys)
+        body.display = bool(known)
+        if known and self.has_focus:  # there was nothing in it to have the focus
+            self._table.focus(scroll_visible=False)
+
+    def _nothing(self, known: int) -> str:
+        """Return what stands where there is no run to be seen."""
+        if self._wrong:
+            return f"{self._wrong}\n\nIt is tried again every {REFRESH_SECONDS:.0f} s."
+        if known:
+            return f"None of the {known} runs is like that. Escape shows all."
+        trash = f"\n\n{self._trash[1]}; T shows them." if self._trash[1] else ""
+        return f"No runs here yet. In Train (key 2), d starts the demo and n opens the form.{trash}"
+
+    def _follow_cursor(self) -> None:
+        """Tell the keys and the panel which run is meant."""
+        run = self._runs.get(self.chosen)
+        self.query_one(RunKeys).run = run
+        side, detail = self.query_one(Side), self.query_one("#detail", Lines)
+        if side.display:
+            side.show(run)
+        if detail.display:
+            detail.set_lines(two_rows(run, detail.content_size.width) if run else [])
+
+    def _paint_anew(self) -> None:
+        """Make all rows anew: their cells hold the colours of a theme."""
+        self._rows.forget()
+        if self._listed:
+            self._update()
 
     def on_resize(self) -> None:
-        if self._runs:
-            self._update(list(self._runs.values()))
+        if self._listed:
+            self.call_after_refresh(self._update)
 
-    @property
-    def chosen(self) -> str:
-        """The name of the run under the cursor, or the empty string."""
-        names, row = list(self._shown), self._table.cursor_row
-        return names[row] if 0 <= row < len(names) else ""
-
-    # -- actions --------------------------------------------------------------------------------------------------
+    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        event.stop()
+        self._follow_cursor()
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         event.stop()
         self.action_select_cursor()
-
-    def action_move(self, rows: int) -> None:
-        self._table.move_cursor(row=self._table.cursor_row + rows)
 
     def action_select_cursor(self) -> None:
         """Watch the run; what the palette calls."""
         if self.chosen:
             self.shell.open_run(self.chosen)
 
-    def action_prompt(self) -> None:
-        if self.chosen:
-            self.shell.open_prompt(self.chosen)
+    def action_move(self, rows: int) -> None:
+        self._table.move_cursor(row=self._table.cursor_row + rows)
 
-    def action_clone(self) -> None:
-        if not self.chosen:
-            return
-        try:
-            config = RunFolder(self._runs[self.chosen].path).read_config()
-        except RnnTuiError as error:
-            self.shell.fail(error)
-            return
-        self.shell.new_run(
-            {key: value for key, value in config.items() if key != "about" and isinstance(value, dict)}
-        )
+    # -- order and filter -----------------------------------------------------------------------------------------
 
-    @work(thread=True, group="start")
-    def action_resume_run(self) -> None:
-        from rnn_tui.runs.supervisor import resume_run
-
-        if not self.chosen:
-            return
-        try:
-            resume_run(RunFolder(self._runs[self.chosen].path))
-        except RnnTuiError as error:
-            self.app.call_from_thread(self.shell.fail, error)
+    def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
+        event.stop()
+        key = str(event.column_key.value)
+        if self._rows.order == key:
+            self.action_turn_round()
         else:
-            self.app.call_from_thread(self.shell.open_run, self.chosen)
+            self._sort_by(key)
 
-    @work(group="dialog")
-    async def action_delete(self) -> None:
-        from rnn_tui.runs.folder import remove_run
+    def action_sort(self, direction: int) -> None:
+        keys = [NEWEST, *(column.key for column in self._table.columns_shown)]
+        now = self._rows.order.removeprefix("-")
+        place = keys.index(now) if now in keys else 0
+        self._sort_by(keys[(place + direction) % len(keys)])
 
-        name = self.chosen
-        if not name:
-            return
-        run = self._runs[name]
-        what = f"Its checkpoints and its model go with it ({f.size(run.size_bytes)}). This cannot be undone."
-        if await self.app.push_screen_wait(Confirm(f"Delete run {name}?", what)) != "yes":
-            return
-        try:
-            remove_run(RunFolder(run.path))
-        except RnnTuiError as error:
-            self.shell.fail(error)
-        self._look()
+    def action_turn_round(self) -> None:
+        order = self._rows.order
+        self._sort_by(order.removeprefix("-") if order.startswith("-") else f"-{order}")
+
+    def _sort_by(self, order: str) -> None:
+        self._rows.sort(order)
+        self.shell.remember("runs.order", order)
+        self._update()
+
+    def action_filter(self) -> None:
+        line = self.query_one("#filter", LineInput)
+        line.display = True
+        line.value = self._rows.wanted
+        line.focus(scroll_visible=False)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._rows.wanted = event.value.strip()
+        self._update()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_leave_input()
+
+    def action_leave_input(self) -> None:
+        """Leave the filter as it is, and go to the table."""
+        self.query_one("#filter").display = False
+        self._table.focus(scroll_visible=False)
+        self._update()
+
+    def action_back(self) -> None:
+        line = self.query_one("#filter", LineInput)
+        if line.has_focus or self._rows.wanted:
+            line.value = self._rows.wanted = ""
+            self.action_leave_input()
+        elif self._rows.marked:
+            self._rows.marked.clear()
+            self._marks_changed()
 
     # -- comparing ------------------------------------------------------------------------------------------------
 
@@ -307,43 +325,44 @@ class RunsPane(Pane):
         name = self.chosen
         if not name:
             return
-        if name in self._marked:
-            self._marked.remove(name)
-        elif len(self._marked) == 8:
+        if name in self._rows.marked:
+            del self._rows.marked[name]
+        elif len(self._rows.marked) == MOST:
             self.shell.tell("Eight runs are marked, which is as many as there are colours.")
             return
         else:
-            self._marked.append(name)
-        self._update(list(self._runs.values()))
-        self.query_one("#compare").display = bool(self._marked)
-        self.set_class(bool(self._marked), "-comparing")
-        self._compare([self._runs[name].path for name in self._marked])
+            self._rows.marked[name] = min(set(range(MOST)) - set(self._rows.marked.values()))
+        self._marks_changed()
 
-    @work(thread=True, exclusive=True, group="compare")
-    def _compare(self, paths: list[Path]) -> None:
-        from rnn_tui.runs.events import EventReader
+    def _marks_changed(self) -> None:
+        self.set_class(bool(self._rows.marked), "-comparing")
+        self._compare()
+        self._update()
+        self.refresh_bindings()
 
-        histories: list[History] = []
-        configs: list[tuple[str, dict[str, Any]]] = []
-        for path in paths:
-            run, history = RunFolder(path), History()
-            history.add(EventReader(run.events_path).poll())
-            histories.append(history)
-            try:
-                configs.append((run.name, run.read_config()))
-            except RnnTuiError:
-                configs.append((run.name, {}))
-        self.app.call_from_thread(self._show_comparison, overlay(histories), differences(configs), len(paths))
+    def _compare(self) -> None:
+        marked: Mapping[str, int] = dict(sorted(self._rows.marked.items(), key=lambda item: item[1]))
+        self.set_class(bool(marked), "-comparing")
+        self._compared.compare([self._runs[name] for name in marked], marked)
 
-    def _show_comparison(self, drawn: Overlay, rows: list[tuple[str, list[str]]], marked: int) -> None:
-        self.query_one("#overlay", Chart).show(drawn.series, title=drawn.title)
-        parts: list[Any] = []
-        for path, values in rows:
-            parts.append((f"{safe_text(path)}\n", "bold"))
-            parts += [f"  {number} {safe_text(value)}\n" for number, value in enumerate(values, 1)]
-        if marked < 2:
-            parts = ["Mark another run to see the settings in which they differ."]
-        elif not rows:
-            parts = ["The settings are the same."]
-        left_out = [(f"{safe_text(drawn.note)}\n\n", "$text-warning")] if drawn.note else []
-        self.query_one("#difference-rows", Static).update(Content.assemble(*left_out, *parts))
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "filter":
+            return not self.query("#filter:focus")
+        if action in ("next_axis", "other_curve", "log_axis", "smooth", "turn_page"):
+            return bool(self._rows.marked)
+        return True
+
+    def action_next_axis(self) -> None:
+        self._compared.next_axis()
+
+    def action_other_curve(self) -> None:
+        self._compared.other_curve()
+
+    def action_log_axis(self, axis: str) -> None:
+        self._compared.log_axis(axis)
+
+    def action_smooth(self, direction: int) -> None:
+        self._compared.smooth(direction)
+
+    def action_turn_page(self) -> None:
+        self._compared.turn()

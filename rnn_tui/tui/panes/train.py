@@ -10,12 +10,14 @@ from textual.content import Content
 from textual.widgets import Static
 
 from rnn_tui.errors import RnnTuiError
-from rnn_tui.runs.layout import RunFolder
-from rnn_tui.tui.dialogs import Ask, Confirm
+from rnn_tui.tui.headline import RESUMABLE
 from rnn_tui.tui.keys import bind
 from rnn_tui.tui.panes.base import Pane
+from rnn_tui.tui.panes.form_settings import Settings
 from rnn_tui.tui.panes.monitor import Monitor
-from rnn_tui.tui.panes.train_form import Settings, TrainForm
+from rnn_tui.tui.panes.run_control import RunControl
+from rnn_tui.tui.panes.run_log import RunLog
+from rnn_tui.tui.panes.train_form import TrainForm
 from rnn_tui.tui.widgets.chart import Chart
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 DEMO_PROMPT = "def "
 
-_RESUMABLE = ("crashed", "stopped", "failed", "diverged", "created")
+_OF_THE_WORKER = ("pause", "go_on", "stop", "checkpoint", "rate")
+_OF_THE_RUN = (*_OF_THE_WORKER, "resume_run", "resume_with", "forecast", "export")
+_OF_THE_MONITOR = ("log_axis", "smooth", "prompt", "axis", "lay_over", "log", "browse", "inspect")
 _SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -47,14 +51,22 @@ class TrainPane(Pane):
         bind("c", "checkpoint", "Checkpoint", "Write a checkpoint now"),
         bind("l", "rate", "Rate", "Change the learning rate", footer=True),
         bind("r", "resume_run", "Resume", "Go on training from the newest checkpoint", footer=True),
+        bind("R", "resume_with", "Resume with", "Go on with a larger budget, or on a changed corpus"),
         bind("enter,w,P", "prompt", "Prompt", "Prompt this run's model", footer=True, shown_as="enter"),
+        bind("i", "inspect", "Inspect", "Look at what the units of this run's model do"),
         bind("n", "new", "New run", "Fill in the form for a new run", footer=True),
         bind("d", "demo", "Demo", "Train on the built-in corpus for about a minute", footer=True),
         bind(
             "f", "forecast", "Forecast", "Go from the loss to the forecast of a series, or back", footer=True
         ),
+        bind("k", "browse(-1)", "Samples before", "Show the samples of the step before"),
+        bind("j", "browse(1)", "Samples after", "Show the samples of the step after"),
+        bind("v", "log", "View log", "Read all notes of the run, and its worker.log"),
+        bind("o", "lay_over", "Overlay", "Choose other runs to lay over the chart"),
+        bind("e", "export", "Export", "Copy the best model to a file"),
+        bind("t", "axis", "Axis", "Draw over steps, epochs, tokens or time"),
         bind("y", "log_axis('y')", "Log y", "Logarithmic loss axis, or linear again"),
-        bind("x", "log_axis('x')", "Log x", "Logarithmic step axis, or linear again"),
+        bind("x", "log_axis('x')", "Log x", "Logarithmic x axis, or linear again"),
         bind("right_square_bracket", "smooth(1)", "Smoother", "Smooth the training loss more", shown_as="]"),
         bind("left_square_bracket", "smooth(-1)", "Rougher", "Smooth the training loss less", shown_as="["),
         bind("ctrl+s", "start", "Start", "Start the run that the form describes", footer=True, priority=True),
@@ -65,6 +77,7 @@ class TrainPane(Pane):
         super().__init__()
         self._mode = "nothing"
         self._demo_run = ""
+        self._control = RunControl(self)
 
     @classmethod
     def table(cls) -> list[Any]:
@@ -85,6 +98,7 @@ class TrainPane(Pane):
 
     def on_mount(self) -> None:
         self._set_mode("nothing")
+        self.monitor.smoothing = self.shell.preferences.smoothing
         if self.shell.demo:
             self.action_demo()
             return
@@ -157,19 +171,21 @@ class TrainPane(Pane):
     @work(exclusive=True, group="form")
     async def open_form(self, settings: Settings | None = None) -> None:
         """Show the form, with `settings` filled in."""
-        if not self.query(TrainForm):
+        new = not self.query(TrainForm)
+        if new:
             await self.mount(TrainForm())
         form = self.query_one(TrainForm)
         self._set_mode("form")
         form.focus_first()
+        if settings or new:
+            await form.fill(settings or {})
         if self.shell.descriptions is not None:
             await form.described(self.shell.descriptions)
-        if settings:
-            await form.fill(settings)
 
     def on_train_form_started(self, event: TrainForm.Started) -> None:
         if event.name:
             self.load(event.name)
+            self.run_worker(lambda: self._control.warn(self.shell.runs_dir), thread=True, group="warn")
         else:
             self._leave_form()
 
@@ -188,22 +204,27 @@ class TrainPane(Pane):
     # -- actions --------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("pause", "go_on", "stop", "checkpoint", "rate"):
-            view = self.monitor.view
-            if self._mode != "monitor" or view is None or not view.alive:
-                return False
-            return action not in ("pause", "go_on") or (action == "go_on") == (view.state == "paused")
-        if action == "resume_run":
-            view = self.monitor.view
-            return self._mode == "monitor" and view is not None and view.state in _RESUMABLE
-        if action in ("log_axis", "smooth", "prompt"):
-            return self._mode == "monitor"
-        if action == "forecast":
-            return self._mode == "monitor" and self.monitor.history.forecast is not None
+        view = self.monitor.view
+        if action in ("new", "back"):
+            return True
         if action == "start":
             return self._mode == "form"
         if action == "demo":
             return self._mode == "nothing"
+        if self._mode != "monitor":
+            return action not in (*_OF_THE_RUN, *_OF_THE_MONITOR)
+        if action in _OF_THE_WORKER:
+            if view is None or not view.alive:
+                return False
+            return action not in ("pause", "go_on") or (action == "go_on") == (view.state == "paused")
+        if action == "resume_run":
+            return view is not None and view.state in RESUMABLE
+        if action == "resume_with":
+            return view is not None and not view.alive and view.state in (*RESUMABLE, "finished")
+        if action == "forecast":
+            return self.monitor.history.forecast is not None
+        if action in ("inspect", "prompt"):
+            return self.monitor.history.counted != "rows"
         return True
 
     def action_new(self) -> None:
@@ -237,6 +258,7 @@ class TrainPane(Pane):
         try:
             config = launch.prepare_run_config([load_recipe("demo").layer]).config
             run = launch.start(self.shell.runs_dir, None, config)
+            self._control.warn(self.shell.runs_dir)
         except RnnTuiError as error:
             self.app.call_from_thread(self._demo_failed, str(error))
         else:
@@ -253,66 +275,61 @@ class TrainPane(Pane):
         self._demo_run = name
         self.load(name)
 
-    def _send(self, command: str, args: dict[str, float] | None = None) -> None:
-        """Send a command to the worker; its answer appears among the notes."""
-        from rnn_tui.runs.control import send
-
-        run = self.monitor.run_folder
-        if run is None:
-            return
-        try:
-            send(run, command, args, origin="app")
-        except RnnTuiError as error:
-            self.shell.fail(error)
-
     def action_pause(self) -> None:
-        self._send("pause")
+        self._control.send("pause")
 
     def action_go_on(self) -> None:
-        self._send("resume")
+        self._control.send("resume")
+
+    def action_checkpoint(self) -> None:
+        self._control.send("checkpoint")
+
+    @work(group="dialog")
+    async def action_stop(self) -> None:
+        await self._control.stop()
+
+    @work(group="dialog")
+    async def action_rate(self) -> None:
+        await self._control.rate()
+
+    def action_resume_run(self) -> None:
+        self._control.resume()
+
+    @work(group="dialog")
+    async def action_resume_with(self) -> None:
+        await self._control.resume_with()
+
+    @work(group="dialog")
+    async def action_export(self) -> None:
+        await self._control.export()
+
+    @work(group="dialog")
+    async def action_lay_over(self) -> None:
+        await self._control.lay_over()
 
     def action_forecast(self) -> None:
         self.monitor.look_ahead()
 
-    def action_checkpoint(self) -> None:
-        self._send("checkpoint")
+    def action_axis(self) -> None:
+        self.monitor.next_axis()
 
-    @work(group="dialog")
-    async def action_stop(self) -> None:
+    def action_browse(self, direction: int) -> None:
+        self.monitor.browse(direction)
+
+    def action_log(self) -> None:
         run = self.monitor.run_folder
-        if run is None:
-            return
-        question = Confirm(f"Stop {run.name}?", "A checkpoint is written first; r resumes the run later.")
-        if await self.app.push_screen_wait(question) == "yes":
-            self._send("stop")
-
-    @work(group="dialog")
-    async def action_rate(self) -> None:
-        now = self.monitor.history.tracks["lr"].last
-        answer = await self.app.push_screen_wait(
-            Ask("Learning rate", f"{now:.3g}" if now else "", _check_rate)
-        )
-        if answer is not None:
-            self._send("set", {"lr": float(answer)})
-
-    def action_resume_run(self) -> None:
-        self._resume(self.monitor.run_folder)
-
-    @work(thread=True, group="start")
-    def _resume(self, run: RunFolder | None) -> None:
-        from rnn_tui.runs.supervisor import resume_run
-
-        if run is None:
-            return
-        try:
-            resume_run(run)
-        except RnnTuiError as error:
-            self.app.call_from_thread(self.shell.fail, error)
+        if run is not None:
+            self.app.push_screen(RunLog(run, lambda: self.monitor.history))
 
     def action_prompt(self) -> None:
         run = self.monitor.run_folder
         if run is not None:
             self.shell.open_prompt(run.name)
+
+    def action_inspect(self) -> None:
+        run = self.monitor.run_folder
+        if run is not None:
+            self.shell.open_inspect(run.name)
 
     def action_log_axis(self, axis: str) -> None:
         chart = self.query_one("#loss", Chart)
@@ -327,17 +344,3 @@ class TrainPane(Pane):
         place = min(range(len(_SMOOTHINGS)), key=lambda i: abs(_SMOOTHINGS[i] - now)) + direction
         self.monitor.smoothing = _SMOOTHINGS[min(max(place, 0), len(_SMOOTHINGS) - 1)]
         self.query_one("#loss", Chart).configure(smoothing=self.monitor.smoothing)
-
-
-def _check_rate(text: str) -> str:
-    """Say what is wrong with a learning rate, or nothing."""
-    from rnn_tui.errors import UsageError
-    from rnn_tui.runs.control import check_command
-
-    try:
-        check_command("set", {"lr": float(text)})
-    except ValueError:
-        return f"{text!r} is not a number"
-    except UsageError as error:
-        return str(error)
-    return ""

@@ -1,9 +1,8 @@
 """The form that starts a run. Its rows come from the settings' own declarations and from the plugins' options."""
 
-import re
 import time
-from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual import events, work
@@ -17,14 +16,13 @@ from rnn_tui.errors import RnnTuiError
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui import format as f
 from rnn_tui.tui.panes.fields import Field
-from rnn_tui.tui.panes.form_rows import BASIC, FIRST_MINUTES, LABELS, PLUGIN, declarations, nested
+from rnn_tui.tui.panes.form_rows import BASIC, LABELS, PLUGIN, culprit, declarations, nested
+from rnn_tui.tui.panes.form_settings import Filling, Settings, users_own, with_those_of
 from rnn_tui.tui.panes.recipe_rows import RecipeRows, free_name
+from rnn_tui.tui.panes.warm_start_row import WarmStartRow
 
 if TYPE_CHECKING:
     from rnn_tui.plugin.describe import PluginDescription
-    from rnn_tui.training.config import RunConfig
-
-Settings = Mapping[str, Mapping[str, Any]]
 
 _LAYER = "form"
 _SAY_SECONDS = 0.2
@@ -65,7 +63,7 @@ class TrainForm(Vertical):
     def __init__(self) -> None:
         super().__init__(id="form")
         self._known = declarations()
-        self._prefilled: Settings = {}
+        self._filling = Filling({}, {})
         self._descriptions: list[PluginDescription] = []
         self._options_of: dict[str, str] = {}
         """Whose options are shown below the row of a plugin."""
@@ -88,6 +86,7 @@ class TrainForm(Vertical):
                 "name", "str", "", "What the run is called; empty: made from architecture and corpus."
             )
             yield Field("run", name)
+            yield WarmStartRow(self.app.runs_dir)  # type: ignore[attr-defined]
             for title, paths in BASIC:
                 yield Static(title, classes="section")
                 for section, key in paths:
@@ -100,7 +99,6 @@ class TrainForm(Vertical):
                     field = Field(
                         section,
                         info,
-                        FIRST_MINUTES if path == "budget.minutes" else None,
                         label=LABELS.get(path, ""),
                         suggestions=names if path == "corpus.source" else (),
                     )
@@ -143,7 +141,7 @@ class TrainForm(Vertical):
         field = self.field(path)
         assert field is not None
         section, key = path.split(".")
-        value = self._prefilled.get(section, {}).get(key)
+        value = self._filling.settings.get(section, {}).get(key)
         if value in field.info.choices:
             field.set_value(value)
         elif value and self._descriptions:
@@ -158,7 +156,7 @@ class TrainForm(Vertical):
             return
         self._options_of[path] = name
         place = self.query_one(f"#{section.replace('.', '-')}", Vertical)
-        values = self._prefilled.get(section.split(".")[0], {}).get("options") or {}
+        values = self._filling.settings.get(section.split(".")[0], {}).get("options") or {}
         await place.remove_children()
         await place.mount(
             *(Field(section, info, values.get(info.name), label=f"· {info.name}") for info in options.options)
@@ -173,11 +171,9 @@ class TrainForm(Vertical):
 
     async def on_recipe_rows_chosen(self, event: RecipeRows.Chosen) -> None:
         """Fill in the form from a recipe: every row, so that nothing is left of the one before."""
-        from rnn_tui.training.config import resolve, to_dict
-
         event.stop()
         try:
-            await self.fill(to_dict(resolve([event.recipe.layer]).config))
+            await self._fill(users_own([event.recipe.layer]))
         except RnnTuiError as error:
             self._error(str(error))
             return
@@ -207,25 +203,44 @@ class TrainForm(Vertical):
             if section != section_before:
                 place.mount(Static(safe_text(section), classes="section", markup=False))
                 section_before = section
-            place.mount(Field(section, info, self._prefilled.get(section, {}).get(info.name)))
+            value = self._filling.settings.get(section, {}).get(info.name)
+            place.mount(Field(section, info, value, origin=self._filling.origins.get(path, "")))
 
     async def fill(self, settings: Settings) -> None:
-        """Put `settings` into the rows."""
-        self._prefilled = settings
+        """Put `settings`, those of a run or some of one, into the rows; the others become the user's own."""
+        try:
+            own = users_own()
+        except RnnTuiError as error:
+            self._error(str(error))
+            from rnn_tui.training.config import RunConfig, to_dict
+
+            own = Filling(to_dict(RunConfig()), {})
+        await self._fill(with_those_of(own, settings))
+
+    async def _fill(self, filling: Filling) -> None:
+        self._filling = filling
         self._options_of.clear()
-        if settings.get("budget"):
-            self._set("budget.minutes", 0.0)
-        for section, values in settings.items():
+        rows = {field.path: field for field in self.fields()}
+        for section, values in filling.settings.items():
             for key, value in values.items():
-                if f"{section}.{key}" not in PLUGIN:
-                    self._set(f"{section}.{key}", value)
+                path = f"{section}.{key}"
+                if path not in PLUGIN and path in rows:
+                    rows[path].set_value(value, filling.origins.get(path, ""))
         for path in PLUGIN:
             await self._choose(path)
 
-    def _set(self, path: str, value: Any) -> None:
-        field = self.field(path)
-        if field is not None:
-            field.set_value(value)
+    async def on_warm_start_row_chosen(self, event: WarmStartRow.Chosen) -> None:
+        """Put what the model decides into the rows; all else stays as it was entered."""
+        event.stop()
+        if event.settings:
+            entered = with_those_of(self._filling, self.settings())
+            await self._fill(with_those_of(entered, event.settings))
+        event.then()
+
+    def on_warm_start_row_refused(self, event: WarmStartRow.Refused) -> None:
+        event.stop()
+        self._busy = False
+        self.say("")
 
     def focus_first(self) -> None:
         """Put the cursor into the corpus row."""
@@ -240,7 +255,7 @@ class TrainForm(Vertical):
         settings = nested(field for field in self.fields() if field.section != "run")
         # What another run brought along and no row shows is kept.
         shown = {field.path for field in self.fields()}
-        for section, values in self._prefilled.items():
+        for section, values in self._filling.settings.items():
             for key, value in values.items():
                 if f"{section}.{key}" not in shown and key != "options":
                     settings.setdefault(section, {})[key] = value
@@ -263,18 +278,20 @@ class TrainForm(Vertical):
                 field.set_wrong("")
         self._error("")
         self.say("checking")
-        name = self.field("run.name")
+        warm, name = self.query_one(WarmStartRow), self.field("run.name")
         assert name is not None
-        self._start(str(name.value).strip(), self.settings())
+        warm.take_over(lambda: self._start(str(name.value).strip(), self.settings(), warm.target))
 
     @work(thread=True, group="start")
-    def _start(self, name: str, settings: Settings) -> None:
-        try:
-            from rnn_tui.training import launch
+    def _start(self, name: str, settings: Settings, target: str) -> None:
+        from rnn_tui.inference.target import resolve_target
+        from rnn_tui.training import launch
 
-            config: RunConfig = launch.prepare_run_config([(_LAYER, settings)]).config
-            runs_dir = self.app.runs_dir  # type: ignore[attr-defined]
-            run = launch.start(runs_dir, name or None, config, progress=self._progress)
+        runs_dir: Path = self.app.runs_dir  # type: ignore[attr-defined]
+        try:
+            model = resolve_target(target, runs_dir) if target else None
+            config = launch.prepare_run_config([(_LAYER, settings)]).config
+            run = launch.start(runs_dir, name or None, config, progress=self._progress, warm_start=model)
         except RnnTuiError as error:
             self.app.call_from_thread(self._refused, str(error))
         else:
@@ -295,7 +312,7 @@ class TrainForm(Vertical):
     def _refused(self, message: str) -> None:
         self._busy = False
         self.say("")
-        field = self._culprit(message)
+        field = culprit(self.fields(), message)
         shown = message.removeprefix(f"{_LAYER}: ")
         if field is None:
             self._error(shown)
@@ -303,18 +320,6 @@ class TrainForm(Vertical):
         field.set_wrong(shown.removeprefix(f"{field.path}: "))
         field.focus_editor()
         field.scroll_visible()
-
-    def _culprit(self, message: str) -> Field | None:
-        """Return the row that a message is about, if it names a setting or quotes a value that only one row has."""
-        for field in sorted(self.fields(), key=lambda row: -len(row.path)):
-            named = f"option {field.info.name}" if "." in field.section else field.path
-            if re.search(rf"(?<![\w.]){re.escape(named)}(?![\w.-])", message):
-                return field
-        for path in ("corpus.source", "run.name"):
-            field_ = self.field(path)
-            if field_ is not None and str(field_.value) and str(field_.value) in message:
-                return field_
-        return None
 
     def _error(self, message: str) -> None:
         line = self.query_one(".error", Static)

@@ -1,353 +1,288 @@
-"""The chart widget: curves in braille, redrawn only where a cell changed.
-
-Numpy and the drawing modules load with the first data, not with the app. A growing curve sends little: its x axis grows
-in jumps (`scales.jump_limit`), and of each row only the span of changed cells is repainted.
-"""
+"""The chart widget: curves in braille that keys and mouse look into."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import cell_len
-from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region
-from textual.strip import Strip
-from textual.widget import Widget
+from textual.message import Message
 
-from rnn_tui.safetext import safe_text
-from rnn_tui.tui.keys import bind
-from rnn_tui.tui.widgets.lines import paint, spans
+from rnn_tui.tui.keys import bind, named
+from rnn_tui.tui.widgets import marks, viewport
+from rnn_tui.tui.widgets.curves import Curves
+from rnn_tui.tui.widgets.marks import Mark as Mark
+from rnn_tui.tui.widgets.series import Series as Series
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from rnn_tui.tui.widgets.picture import Picture
 
-    from rnn_tui.tui.widgets.plot import Layer, Picture
+
+_BOX = 3
+"""Rows that a pointer must have gone up or down for the range to be one of values, too."""
 
 
 @dataclass(frozen=True)
-class Series:
-    """A named curve. `x` ascends; NaN and infinity in `y` are marked in red at the bottom.
+class _Drag:
+    """A pressed button of the mouse."""
 
-    Args:
-        colour: Index into the palette (0 to 7); keep it the same for the same thing.
-        smoothed: The smoothing control acts on it: the raw curve lies faint behind.
-        marked: Blots at the points, for few of them.
-    """
-
-    name: str
-    x: Sequence[float] | npt.NDArray[Any]
-    y: Sequence[float] | npt.NDArray[Any]
-    colour: int = 0
-    smoothed: bool = False
-    marked: bool = False
+    column: int
+    row: int
+    chooses: bool
+    """A range to zoom to; else the view is dragged along."""
+    picture: Picture
+    """What was shown when it was pressed."""
 
 
-@dataclass
-class _Smooth:
-    """One smoothed series, kept until its data or the weight changes."""
-
-    made_of: tuple[int, float, float] = (-1, 0.0, 0.0)
-    """Length, weight and last value; data only ever grow at the end."""
-    y: Any = None
-
-
-class Chart(Widget, can_focus=True):
+class Chart(Curves, can_focus=True):
     """Several series on one pair of axes.
 
-    Call `show` with data. `log_x`, `log_y`, `smoothing` are set with `configure`; zoom, pan and the read-out have keys.
+    Call `show` with data. Axes and smoothing are set with `configure`. Keys and mouse zoom, pan and read out: the wheel
+    zooms at the pointer, over the labels of the y axis in y; dragging pans what is zoomed; dragging with the right
+    button, or the whole curve with any, chooses a range to zoom to; a double click shows the whole curve again.
     """
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "chart--axis", "chart--label", "chart--grid", "chart--bad", "chart--baseline", "chart--cursor", "chart--title",
-        *(f"chart--series-{i}" for i in range(8)), *(f"chart--faint-{i}" for i in range(8)),
-    }  # fmt: skip
 
     DEFAULT_CSS = """
     Chart { height: 1fr; }
-    .chart--axis, .chart--cursor { color: $foreground 35%; }
-    .chart--label { color: $foreground 60%; }
-    .chart--grid { color: $foreground 22%; }
-    .chart--bad { color: $text-error; text-style: bold; }
-    .chart--baseline { color: $foreground 45%; }
-    .chart--title { color: $foreground; text-style: bold; }
     Chart:focus > .chart--title { color: $primary; }
-    .chart--series-0 { color: $chart-1; } .chart--faint-0 { color: $chart-1 45%; }
-    .chart--series-1 { color: $chart-2; } .chart--faint-1 { color: $chart-2 45%; }
-    .chart--series-2 { color: $chart-3; } .chart--faint-2 { color: $chart-3 45%; }
-    .chart--series-3 { color: $chart-4; } .chart--faint-3 { color: $chart-4 45%; }
-    .chart--series-4 { color: $chart-5; } .chart--faint-4 { color: $chart-5 45%; }
-    .chart--series-5 { color: $chart-6; } .chart--faint-5 { color: $chart-6 45%; }
-    .chart--series-6 { color: $chart-7; } .chart--faint-6 { color: $chart-7 45%; }
-    .chart--series-7 { color: $chart-8; } .chart--faint-7 { color: $chart-8 45%; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        bind(
-            "plus,equals_sign", "zoom(0.5)", "Zoom in", "Zoom into the right end of the curve", shown_as="+"
-        ),
+    BINDINGS: ClassVar[list[BindingType]] = named("chart", [
+        bind("plus,equals_sign", "zoom(0.5)", "Zoom in", "Zoom in at the read-out line, else at the end", shown_as="+"),
         bind("minus", "zoom(2)", "Zoom out", "Zoom out again", shown_as="-"),
         bind("left", "pan(-0.25)", "Earlier", "Move the zoomed view to earlier steps"),
         bind("right", "pan(0.25)", "Later", "Move the zoomed view to later steps"),
+        bind("asterisk,shift+up", "zoom_y(0.5)", "Zoom in y", "Zoom into the values, at the middle", shown_as="*"),
+        bind("underscore,shift+down", "zoom_y(2)", "Zoom out y", "Zoom out of the values again", shown_as="_"),
+        bind("up", "pan_y(0.25)", "Higher", "Move the view that is zoomed in y to higher values"),
+        bind("down", "pan_y(-0.25)", "Lower", "Move the view that is zoomed in y to lower values"),
         bind("0", "whole", "Whole curve", "Show the whole curve and let it follow the run"),
-        bind("shift+left", "read_out(-1)", "Read out", "Move the read-out line to the left"),
-        bind("shift+right", "read_out(1)", "Read out", "Move the read-out line to the right"),
-    ]
+        bind("comma,shift+left", "read_out(-1)", "Read out", "Move the read-out line to the left", shown_as=","),
+        bind("full_stop,shift+right", "read_out(1)", "Read out", "Move the read-out line to the right", shown_as="."),
+        bind("less_than_sign", "read_mark(-1)", "Mark before", "Read out at the mark before", shown_as="<"),
+        bind("greater_than_sign", "read_mark(1)", "Mark behind", "Read out at the next mark", shown_as=">"),
+        bind("escape", "let_go", "No read-out", "Take the read-out line away"),
+    ])  # fmt: skip
 
-    def __init__(
-        self,
-        title: str = "",
-        *,
-        x_name: str = "",
-        ascii: bool | None = None,
-        tight: bool = False,
-        id: str | None = None,
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(id=id, classes=classes)
-        self.title, self.x_name, self.tight = title, x_name, tight
-        self.log_x = self.log_y = False
-        self.smoothing = 0.0
-        self._ascii = ascii
-        self._series: Sequence[Series] = ()
-        self._baselines: Sequence[tuple[str, float]] = ()
-        self._total: float | None = None
-        self._window: tuple[float, float] | None = None
-        self._cursor: float | None = None
-        self._smooth: dict[str, _Smooth] = {}
-        self._picture: Picture | None = None
-        self._nothing = "no points yet"
+    class ReadOut(Message):
+        """The read-out line moved to `x`; None: it is gone."""
 
-    # -- what it shows --------------------------------------------------------------------------------------------
+        def __init__(self, chart: Chart, x: float | None) -> None:
+            super().__init__()
+            self.chart, self.x = chart, x
 
-    def show(
-        self,
-        series: Sequence[Series],
-        *,
-        baselines: Sequence[tuple[str, float]] = (),
-        total: float | None = None,
-        title: str | None = None,
-        nothing: str | None = None,
-    ) -> None:
-        """Show these series, later ones on top; repaints what differs from the last picture.
+        @property
+        def control(self) -> Chart:
+            return self.chart
 
-        Args:
-            baselines: Label and value of horizontal lines.
-            total: Where x will end, if known.
-            nothing: What to say in the middle while there is no point at all.
-        """
-        if nothing is not None and nothing != self._nothing:
-            self._nothing = nothing
-            if self._picture is None:
-                self.refresh()
-        self._series, self._baselines, self._total = series, baselines, total
-        if title is not None:
-            self.title = title
-        self._redraw()
+    _hovering = False
+    """The read-out line is where the pointer is, and goes with it."""
+    _drag: _Drag | None = None
 
-    def configure(
-        self, *, log_x: bool | None = None, log_y: bool | None = None, smoothing: float | None = None
-    ) -> None:
-        """Change axes or smoothing (0 to 0.99)."""
-        self.log_x = self.log_x if log_x is None else log_x
-        self.log_y = self.log_y if log_y is None else log_y
-        self.smoothing = self.smoothing if smoothing is None else min(max(smoothing, 0.0), 0.99)
-        self._redraw()
+    # -- zooming and panning --------------------------------------------------------------------------------------
 
-    def _layers(self) -> list[Layer]:
-        import numpy as np
-
-        from rnn_tui.tui.widgets.plot import Layer
-        from rnn_tui.tui.widgets.scales import smooth
-
-        layers: list[Layer] = []
-        for series in self._series:
-            # Copies: an array that numpy looks into cannot grow.
-            x, y = np.array(series.x, dtype=np.float64), np.array(series.y, dtype=np.float64)
-            if series.smoothed and self.smoothing > 0:
-                kept = self._smooth.setdefault(series.name, _Smooth())
-                now = (len(y), self.smoothing, float(y[-1]) if len(y) else 0.0)
-                if now != kept.made_of:
-                    kept.made_of, kept.y = now, smooth(y, self.smoothing)
-                layers.insert(0, Layer("", x, y, series.colour, faint=True))
-                layers.append(Layer(series.name, x, kept.y, series.colour))
-            else:
-                layers.append(Layer(series.name, x, y, series.colour, marked=series.marked))
-        return layers
-
-    def _redraw(self) -> None:
-        """Compose the picture and mark what changed; nothing is repainted where nothing did."""
-        width, height = self.content_size
-        if not any(len(series.x) for series in self._series) or not width or not height:
-            if self._picture is not None:
-                self._picture = None
-                self.refresh()
-            return
-        from rnn_tui.tui.widgets.plot import Baseline, Frame, compose
-
-        notes = (
-            [f"smoothing {self.smoothing:.2g}"]
-            if self.smoothing and any(s.smoothed for s in self._series)
-            else []
-        )
-        notes += [
-            text
-            for text, on in (("log y", self.log_y), ("log x", self.log_x), ("zoomed", self._window))
-            if on
-        ]
-        frame = Frame(
-            title=self.title,
-            log_x=self.log_x,
-            log_y=self.log_y,
-            total=self._total,
-            window=self._window,
-            cursor=self._cursor,
-            note=", ".join(notes),
-            x_name=self.x_name,
-            tight=self.tight,
-            ascii=bool(getattr(self.app, "ascii", False)) if self._ascii is None else self._ascii,
-            baselines=tuple(Baseline(name, value) for name, value in self._baselines),
-        )
-        before, self._picture = self._picture, compose(self._layers(), frame, width, height)
-        if before is None or before.chars.shape != self._picture.chars.shape:
-            self.refresh()
-        elif regions := changed_regions(before, self._picture):
-            self.refresh(*regions)
-
-    def on_resize(self) -> None:
-        self._redraw()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        width = self.content_size.width
-        picture = self._picture
-        if picture is None:
-            return self._empty_line(y, width)
-        if y >= picture.chars.shape[0] or width != picture.chars.shape[1]:
-            return Strip.blank(width, self.rich_style)
-        styles = picture.styles[y].tolist()
-        text = "".join(picture.chars[y].tolist())
-        segments, start = [], 0
-        for number, run in groupby(styles):
-            end = start + sum(1 for _ in run)
-            segments.append(paint(text[start:end], self._style(number)))
-            start = end
-        return Strip(segments, width)
-
-    def _empty_line(self, y: int, width: int) -> Strip:
-        said = {
-            0: (safe_text(self.title), "title"),
-            self.content_size.height // 2: (safe_text(self._nothing), "label"),
-        }
-        text, style = said.get(y, ("", "label"))
-        indent = max(0, (width - cell_len(text)) // 2) if style == "label" else 0
-        return Strip(
-            [
-                paint(" " * indent, self.rich_style),
-                paint(text, self.get_component_rich_style(f"chart--{style}")),
-            ]
-        ).adjust_cell_length(width, self.rich_style)
-
-    def _style(self, number: int) -> Style:
-        if number >= 32:
-            return self.get_component_rich_style(f"chart--faint-{number - 32}")
-        if number >= 16:
-            return self.get_component_rich_style(f"chart--series-{number - 16}")
-        name = ("", "axis", "label", "grid", "bad", "baseline", "cursor", "title")[number]
-        return self.get_component_rich_style(f"chart--{name}") if name else self.rich_style
-
-    # -- looking closer -------------------------------------------------------------------------------------------
+    def look(self, window: viewport.Window) -> None:
+        """Show a part of x, as far as there are points."""
+        bounds = self._bounds()
+        if bounds is not None:
+            self._window = viewport.kept(window, bounds)
+            self._follows = self._window is not None and self._window[1] >= bounds.high * (1 - 1e-9)
+            self._redraw()
 
     def action_zoom(self, factor: float) -> None:
         """Show half as much, or twice as much, of x; the right end stays unless the read-out line is elsewhere."""
-        if self._picture is None:
-            return
-        axis = self._picture.x_axis
-        low, high = axis.low, axis.high
-        if self._window is None:
-            high = min(high, self._last() or high)
-        middle = self._cursor if self._cursor is not None else high
-        span = (high - low) * factor
-        share = (middle - low) / (high - low)
-        self._look(middle - share * span, middle + (1 - share) * span)
+        if self._picture is not None:
+            axis = self._shown(self._picture)
+            at = 1.0 if self._cursor is None else float(axis.place(self._cursor))
+            self.look(viewport.zoomed(axis, at, factor))
 
     def action_pan(self, share: float) -> None:
-        """Move the view by a share of its width."""
-        if self._window is not None:
-            low, high = self._window
-            self._look(low + share * (high - low), high + share * (high - low))
+        """Move the zoomed view by a share of its width."""
+        if self._window is not None and self._picture is not None:
+            self.look(viewport.panned(self._picture.x_axis, share))
+
+    def action_zoom_y(self, factor: float) -> None:
+        """Show half as much, or twice as much, of y, around the middle."""
+        self._zoom_y(factor, 0.5)
+
+    def _zoom_y(self, factor: float, at: float) -> None:
+        if self._picture is not None:
+            self._y_window = viewport.zoomed(self._picture.y_axis, at, factor)
+            self._redraw()
+
+    def action_pan_y(self, share: float) -> None:
+        """Move the view by a share of its height, once it is zoomed in y."""
+        if self._y_window is not None and self._picture is not None:
+            self._y_window = viewport.panned(self._picture.y_axis, share)
+            self._redraw()
 
     def action_whole(self) -> None:
         """Show everything."""
-        self._window = self._cursor = None
+        self._window = self._y_window = None
+        self._point(None)
         self._redraw()
+
+    # -- reading out ----------------------------------------------------------------------------------------------
+
+    def point_at(self, x: float | None) -> None:
+        """Move the read-out line to `x`, or take it away, without a message: for charts that read out together."""
+        if x != self._cursor:
+            self._cursor = x
+            self._redraw(keep_y=True)
+
+    def _point(self, x: float | None) -> None:
+        if x != self._cursor:
+            self.point_at(x)
+            self.post_message(self.ReadOut(self, x))
+
+    def _point_to(self, column: int) -> None:
+        """Move the read-out line to a column of cells: to the point there that is nearest to its middle."""
+        picture = self._picture
+        if picture is None or not picture.columns:
+            return
+        column = min(max(column, picture.left), picture.left + picture.columns - 1)
+        middle = picture.x_of(column)
+        found = [
+            x for feed in self._feeds.values() for x in feed.near(middle) if picture.column_of(x) == column
+        ]
+        self._point(min(found, key=lambda x: abs(x - middle), default=middle))
 
     def action_read_out(self, direction: int) -> None:
         """Move the read-out line by a column."""
-        if self._picture is None:
-            return
-        axis, columns = self._picture.x_axis, max(self._picture.columns, 1)
-        at = self._cursor if self._cursor is not None else min(self._last() or axis.high, axis.high)
-        place = float(axis.place(at)) + direction / columns
-        self._cursor = axis.value(min(max(place, 0.0), 1.0))
-        self._redraw()
+        picture = self._picture
+        if picture is not None:
+            self._hovering = False
+            self._point_to(self._cursor_column(picture) + direction)
 
-    def _last(self) -> float | None:
-        return max((float(s.x[-1]) for s in self._series if len(s.x)), default=None)
-
-    def _look(self, low: float, high: float) -> None:
-        """Show [low, high], kept inside the data; all of it is the same as no zoom."""
-        last = self._last()
-        if last is None:
+    def action_read_mark(self, direction: int) -> None:
+        """Move the read-out line to the next mark in the picture."""
+        picture = self._picture
+        if picture is None:
             return
-        first = min(float(s.x[0]) for s in self._series if len(s.x))
-        first = first if self.tight else min(0.0, first)
-        span = min(high - low, last - first)
-        if span >= last - first or span <= 0:
-            self._window = None
-        else:
-            low = min(max(low, first), last - span)
-            self._window = (low, low + span)
-        self._redraw()
+        here = self._cursor_column(picture)
+        placed = [item for item in marks.place(self._marks, picture) if (item.column - here) * direction > 0]
+        if placed:
+            self._hovering = False
+            item = placed[0] if direction > 0 else placed[-1]
+            x = item.marks[-1].x
+            self._point(x if picture.column_of(x) == item.column else picture.x_of(item.column))
+
+    def _cursor_column(self, picture: Picture) -> int:
+        """Return where the read-out line is, or where it starts from: the end of the curves."""
+        start = picture.left + picture.columns if self._cursor is None else picture.left
+        at = self._shown(picture).high if self._cursor is None else self._cursor
+        column = picture.column_of(at)
+        return start if column is None else column
+
+    def action_let_go(self) -> None:
+        """Take the read-out line away, or choose no range after all."""
+        self._release()
+        self._point(None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        # Without a read-out line escape is the pane's.
+        return action != "let_go" or self._cursor is not None or self._chosen is not None
+
+    # -- the mouse ------------------------------------------------------------------------------------------------
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        picture = self._picture
+        if picture is not None and event.button in (1, 3) and picture.over_plot(event.x, event.y):
+            whole = self._window is None and self._y_window is None
+            self._drag = _Drag(event.x, event.y, event.button == 3 or whole, picture)
+            self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        if self._picture is None:
+        picture, drag = self._picture, self._drag
+        if picture is None:
             return
-        column = event.x - self._picture.left
-        inside = 0 <= column < self._picture.columns
-        cursor = self._picture.x_axis.value(column / max(self._picture.columns - 1, 1)) if inside else None
-        if cursor != self._cursor:
-            self._cursor = cursor
+        if drag is not None and not event.button:  # released where nobody heard it
+            self._release()
+        elif drag is not None:
+            self._dragged(drag, event.x, event.y)
+        elif 0 <= event.x - picture.left < picture.columns:
+            self._hovering = True
+            self._point_to(event.x)
+        elif self._hovering:
+            self._point(None)
+
+    def _dragged(self, drag: _Drag, x: int, y: int) -> None:
+        """Draw the range that is being chosen, or the view that goes along."""
+        if (x, y) == (drag.column, drag.row) and self._chosen is None:
+            return
+        self._point(None)
+        before = drag.picture
+        if drag.chooses:
+            self._chosen = _range(drag, x, y)
+            self._redraw(keep_y=True)
+            return
+        if self._y_window is not None:
+            self._y_window = viewport.panned(before.y_axis, (y - drag.row) / max(before.rows, 1))
+        if self._window is not None:
+            self.look(viewport.panned(before.x_axis, (drag.column - x) / max(before.columns, 1)))
+        else:
             self._redraw()
 
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        drag, chosen = self._drag, self._chosen
+        if drag is None:
+            return
+        self._release()
+        if chosen is None:
+            return
+        first, last, top, bottom = chosen
+        before = drag.picture
+        if bottom - top + 1 < before.rows:
+            self._y_window = before.y_of(bottom + 0.5), before.y_of(top - 0.5)
+        if last > first:
+            self.look((before.x_of(first - 0.5), before.x_of(last + 0.5)))
+        self._redraw()
+
+    def _release(self) -> None:
+        """Forget the button that is pressed."""
+        if self._drag is not None:
+            self._drag = None
+            self.release_mouse()
+        if self._chosen is not None:
+            self._chosen = None
+            self._redraw(keep_y=True)
+
+    def on_click(self, event: events.Click) -> None:
+        if event.chain == 2:
+            self.action_whole()
+
     def on_leave(self) -> None:
-        if self._cursor is not None:
-            self._cursor = None
-            self._redraw()
+        if self._hovering and self._drag is None:
+            self._hovering = False
+            self._point(None)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
-        self.action_zoom(0.8)
+        self._wheel(event, 0.8)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
-        self.action_zoom(1.25)
+        self._wheel(event, 1.25)
+
+    def _wheel(self, event: events.MouseEvent, factor: float) -> None:
+        """Zoom where the pointer is: in x over the plot, in y over the labels of the y axis."""
+        picture = self._picture
+        if picture is None:
+            return
+        if event.x < picture.left:
+            self._zoom_y(factor, float(picture.y_axis.place(picture.y_of(event.y))))
+        else:
+            axis = self._shown(picture)
+            self.look(viewport.zoomed(axis, float(axis.place(picture.x_of(event.x))), factor))
 
 
-def changed_regions(before: Picture, after: Picture) -> list[Region]:
-    """Return the stretches of each row in which a cell differs."""
-    changed = (before.chars != after.chars) | (before.styles != after.styles)
-    rows: npt.NDArray[np.intp] = changed.any(axis=1).nonzero()[0]
-    return [
-        Region(first, row, last - first, 1)
-        for row in rows.tolist()
-        for first, last in spans(changed[row].nonzero()[0].tolist())
-    ]
+def _range(drag: _Drag, x: int, y: int) -> tuple[int, int, int, int]:
+    """Return the cells between where the button was pressed and the pointer: all rows unless it went up or down."""
+    picture = drag.picture
+    right, bottom = picture.left + picture.columns - 1, picture.top + picture.rows - 1
+    columns = sorted(min(max(c, picture.left), right) for c in (drag.column, x))
+    rows = sorted(min(max(r, picture.top), bottom) for r in (drag.row, y))
+    if rows[1] - rows[0] < _BOX:
+        rows = [picture.top, bottom]
+    return columns[0], columns[1], rows[0], rows[1]

@@ -22,6 +22,8 @@ _TYPED = str.maketrans({"␊": "\n", "␉": "\t"})
 class LineInput(Input):
     """An input without frame, with a history if `history` is set."""
 
+    PASTES_SAFELY = True
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "earlier(-1)", "Earlier entry", show=False),
         Binding("down", "earlier(1)", "Later entry", show=False),
@@ -62,11 +64,13 @@ class LineInput(Input):
         self._place = 0
 
     def action_earlier(self, step: int) -> None:
-        """Walk through the history; what was being typed waits at its end."""
-        if self._place == 0:
-            self._draft = self.value
-        place = min(max(self._place + step, -len(self.history)), 0)
-        if place != self._place:
+        """Walk through the entries that hold what was typed, which waits at their end."""
+        if self._place == 0 or self.value != self.history[self._place]:
+            self._place, self._draft = 0, self.value
+        place = self._place + step
+        while -len(self.history) <= place < 0 and self._draft not in self.history[place]:
+            place += step
+        if -len(self.history) <= place <= 0 and place != self._place:
             self._place = place
             self.value = self.history[place] if place else self._draft
             self.cursor_position = len(self.value)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnn_tui.tui.widgets.pyramid import Extremes, Points
 from rnn_tui.tui.widgets.scales import Axis, Floats
 
 Dots = npt.NDArray[np.bool_]
 
 BRAILLE = 0x2800
 # The bit of each dot in a braille cell, (row, column): Unicode, "Braille Patterns".
-_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint8)
+_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_FAR = 1e7
+"""Far away is far enough: so many dots fit any integer and any slope."""
 
 
 @dataclass(frozen=True)
@@ -24,55 +27,53 @@ class Curve:
     """Columns of dots where a value was NaN or infinite."""
 
 
-def curve(x: Floats, y: Floats, x_axis: Axis, y_axis: Axis, columns: int, rows: int) -> Curve:
+def curve(points: Points, values: Extremes, x_axis: Axis, y_axis: Axis, columns: int, rows: int) -> Curve:
     """Draw a line through the points.
 
-    Each column of dots is filled from the smallest to the largest value that falls in it, so that a million points cost
-    one pass and no spike is lost; neighbours are joined, columns between two points are interpolated, and a NaN
-    breaks the line.
+    Each column of dots is filled from the smallest to the largest value that falls in it, so that no spike is lost;
+    neighbours are joined, columns between two points are interpolated, and a NaN breaks the line. On a logarithmic axis
+    zero and less lie far below the picture.
 
     Args:
-        x: (n,) ascending.
-        y: (n,).
+        values: Those of `points`, raw or smoothed.
         columns: Character cells across.
         rows: Character cells down.
     """
     width, height = 2 * columns, 4 * rows
-    dots = np.zeros((height, width), dtype=np.bool_)
-    nothing = np.empty(0, dtype=np.int64)
-    # One point beyond either edge is kept, so that a line enters and leaves the picture.
-    start = max(0, int(np.searchsorted(x, x_axis.low)) - 1)
-    stop = min(len(x), int(np.searchsorted(x, x_axis.high, side="right")) + 1)
-    x, y = x[start:stop], y[start:stop]
-    places = x_axis.place(x) * (width - 1)
-    known = np.isfinite(places)
-    column = np.zeros(len(x), dtype=np.int64)
-    # Far away is far enough: 10^7 columns fit any integer and any slope.
-    column[known] = np.rint(np.clip(places[known], -1e7, 1e7)).astype(np.int64)
-    finite = np.isfinite(y)
-    shown_bad = column[known & ~finite]
-    bad = np.unique(shown_bad[(shown_bad >= 0) & (shown_bad < width)]) if len(shown_bad) else nothing
+    edges = x_axis.edges(width)
+    bad_column = np.searchsorted(edges, points.bad, side="right") - 1
+    bad = np.unique(bad_column[(bad_column >= 0) & (bad_column < width)])
 
-    height_of = (1 - y_axis.place(y)) * (height - 1)
-    usable = known & finite & np.isfinite(height_of)
-    if not usable.any():
-        return Curve(dots, bad)
-    part = np.cumsum(~usable)[usable]  # points with the same number have no gap between them
-    at, down = column[usable], np.clip(height_of[usable], -1e7, 1e7)
-    starts = np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
-    ends = np.r_[starts[1:], len(at)] - 1
-    at = at[starts]
-    low, high = np.minimum.reduceat(down, starts), np.maximum.reduceat(down, starts)
-    first, last = down[starts], down[ends]
-    joined = part[ends[:-1]] == part[starts[1:]]
+    cuts = points.before(edges)
+    at = np.flatnonzero(cuts[1:] > cuts[:-1])
+    starts, stops = cuts[at], cuts[at + 1]
+    # One point beyond either edge, so that a line enters and leaves the picture.
+    places = x_axis.place(points.x[[i for i in (cuts[0] - 1, cuts[-1]) if 0 <= i < len(points)]]) * (
+        width - 1
+    )
+    if cuts[0] > 0 and np.isfinite(places[0]):
+        at = np.r_[int(np.clip(np.rint(places[0]), -_FAR, -1)), at]
+        starts, stops = np.r_[cuts[0] - 1, starts], np.r_[cuts[0], stops]
+    if cuts[-1] < len(points) and np.isfinite(places[-1]):
+        at = np.r_[at, int(np.clip(np.rint(places[-1]), width, _FAR))]
+        starts, stops = np.r_[starts, cuts[-1]], np.r_[stops, cuts[-1] + 1]
+    if not len(at):
+        return Curve(np.zeros((height, width), dtype=np.bool_), bad)
 
-    top, bottom = _spans(at, first, last, low, high, joined, width)
+    def down(y: Floats) -> Floats:
+        with np.errstate(over="ignore", invalid="ignore"):
+            dots = (1 - y_axis.place(y)) * (height - 1)
+        return np.clip(np.where(np.isnan(dots), np.inf, dots), -_FAR, _FAR)
+
+    smallest, largest = values.over(starts, stops)
+    y = values.values
+    first, last, low, high = down(y[starts]), down(y[stops - 1]), down(largest), down(smallest)
+    top, bottom = _spans(at, first, last, low, high, ~points.broken_before(starts[1:]), width)
     # Halves go inwards, so that a diagonal is one dot wide; a span within one dot keeps that dot.
     first_row = np.floor(top + 0.5)
     last_row = np.maximum(np.ceil(bottom - 0.5), first_row)
     row = np.arange(height)[:, None]
-    dots[:] = (row >= first_row) & (row <= last_row)  # NaN compares false
-    return Curve(dots, bad)
+    return Curve((row >= first_row) & (row <= last_row), bad)  # NaN compares false
 
 
 def _spans(
@@ -110,15 +111,18 @@ def _spans(
     return top, bottom
 
 
-def marks(x: Floats, y: Floats, x_axis: Axis, y_axis: Axis, columns: int, rows: int) -> Dots:
-    """Return a blot of 2 × 2 dots at each point, for few points that should be seen as such."""
+def blots(points: Points, values: Extremes, x_axis: Axis, y_axis: Axis, columns: int, rows: int) -> Dots:
+    """Return a blot of 2 × 2 dots at each point, where they are few enough to be seen as such."""
     width, height = 2 * columns, 4 * rows
     dots = np.zeros((height, width), dtype=np.bool_)
-    places = x_axis.place(x) * (width - 1)
-    downs = (1 - y_axis.place(y)) * (height - 1)
+    start, stop = np.searchsorted(points.x, x_axis.edges(width)[[0, -1]])
+    if stop - start > columns:
+        return dots
+    places = x_axis.place(points.x[start:stop]) * (width - 1)
+    downs = (1 - y_axis.place(values.values[start:stop])) * (height - 1)
     with np.errstate(invalid="ignore"):
-        inside = (places >= 0) & (places <= width - 1) & (downs >= 0) & (downs <= height - 1)
-    across = np.rint(places[inside]).astype(np.int64)
+        inside = (downs >= 0) & (downs <= height - 1)
+    across = np.clip(np.rint(places[inside]), 0, width - 1).astype(np.int64)
     down = np.rint(downs[inside]).astype(np.int64)
     for dy in (0, 1):
         for dx in (0, 1):
@@ -126,18 +130,20 @@ def marks(x: Floats, y: Floats, x_axis: Axis, y_axis: Axis, columns: int, rows: 
     return dots
 
 
-def horizontal(y: float, y_axis: Axis, columns: int, rows: int, *, every: int = 1) -> Dots:
-    """Return a horizontal line of dots, one in `every`, or nothing where `y` is outside."""
+def horizontals(values: list[float], y_axis: Axis, columns: int, rows: int, *, every: int = 1) -> Dots:
+    """Return horizontal lines of dots, one dot in `every`; values outside the axis have none."""
     dots = np.zeros((4 * rows, 2 * columns), dtype=np.bool_)
-    place = float(y_axis.place(y))
-    if 0 <= place <= 1:
-        dots[round((1 - place) * (4 * rows - 1)), ::every] = True
+    for place in y_axis.place(values).tolist():
+        if 0 <= place <= 1:
+            dots[round((1 - place) * (4 * rows - 1)), ::every] = True
     return dots
 
 
 def cells(dots: Dots) -> npt.NDArray[np.uint8]:
     """Return the braille pattern of each cell, (rows, columns); 0 where no dot is set."""
-    rows, columns = dots.shape[0] // 4, dots.shape[1] // 2
-    blocks = dots.reshape(rows, 4, columns, 2).transpose(0, 2, 1, 3)  # -> (rows, columns, 4, 2)
-    patterns: npt.NDArray[np.uint8] = (blocks * _BITS).sum(axis=(2, 3), dtype=np.uint8)
+    bits = dots.view(np.uint8)
+    patterns = np.zeros((dots.shape[0] // 4, dots.shape[1] // 2), dtype=np.uint8)
+    for row, pair in enumerate(_BITS):
+        for column, bit in enumerate(pair):
+            patterns |= bits[row::4, column::2] * np.uint8(bit)
     return patterns

@@ -1,9 +1,8 @@
-"""Axes, ticks and smoothing: the arithmetic of a chart, without a widget in sight."""
+"""Axes and ticks: the arithmetic of a chart, without a widget in sight."""
 
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +33,16 @@ class Axis:
         if self.log:
             return float(math.exp(math.log(self.low) + fraction * (math.log(self.high) - math.log(self.low))))
         return self.low + fraction * (self.high - self.low)
+
+    def edges(self, columns: int) -> Floats:
+        """Return the values at which one of `columns` dots ends and the next begins, (columns + 1,), first and last
+        half a dot beyond the axis; a dot's middle is where `place` is a multiple of 1 / (columns - 1)."""
+        fractions = (np.arange(columns + 1) - 0.5) / max(columns - 1, 1)
+        if self.log:
+            low = math.log(self.low)
+            with np.errstate(over="ignore"):
+                return np.exp(low + fractions * (math.log(self.high) - low))
+        return self.low + fractions * (self.high - self.low)
 
 
 def nice_step(span: float, parts: int) -> float:
@@ -109,17 +118,23 @@ def tick_labels(values: list[float], *, log: bool = False) -> list[str]:
 def jump_limit(last: float, total: float | None) -> float:
     """Return where the x axis ends, so that it grows in jumps and most redraws touch only the curve's tip.
 
-    Without a known total: the smallest 100 × 1.25^k that holds `last`. With one: the total halved while it still holds
-    `last`, so that at least half of the width is in use and the axis ends at the total.
+    Without a known total: the smallest 100 × 1.5^k that holds `last`, below 100 halved instead. With one: the total
+    halved while it still holds `last`, so that at least half of the width is in use and the axis ends at the total.
     """
     if total and last <= total:
-        limit = float(total)
-        while limit / 2 >= max(last, 1.0):
-            limit /= 2
-        return limit
+        return _halved(float(total), last)
     if last <= 0:
         return 100.0
-    return float(100 * 1.25 ** max(0, math.ceil(math.log(last / 100, 1.25) - 1e-9)))
+    if last <= 100:
+        return _halved(100.0, last)
+    return float(100 * 1.5 ** math.ceil(math.log(last / 100, 1.5) - 1e-9))
+
+
+def _halved(limit: float, last: float) -> float:
+    least = limit / 4096
+    while limit / 2 >= max(last, least):
+        limit /= 2
+    return limit
 
 
 def value_axis(low: float, high: float, *, log: bool, parts: int) -> Axis:
@@ -144,50 +159,9 @@ def value_axis(low: float, high: float, *, log: bool, parts: int) -> Axis:
     return Axis(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step)
 
 
-_BLOCK = 64
-
-
-def smooth(values: npt.ArrayLike, weight: float) -> Floats:
-    """Return the debiased exponential moving average of `values`.
-
-    `a_t = weight · a_(t-1) + (1 - weight) · v_t` from a_0 = 0, divided by `1 - weight^t`, over finite values only: the
-    form TensorBoard draws. Non-finite values stay where they are and do not enter the average.
-
-    Args:
-        values: (n,).
-        weight: 0 (no smoothing) to below 1.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    if weight <= 0 or not len(array):
-        return array.copy()
-    finite = np.isfinite(array)
-    v = array[finite]
-    n = len(v)
-    blocks = -(-n // _BLOCK)
-    padded = np.zeros(blocks * _BLOCK)
-    padded[:n] = v
-    # Within a block the recursion is a triangular product; between blocks only the last value is carried, so the
-    # Python loop runs once per 64 values.
-    lag = np.subtract.outer(np.arange(_BLOCK), np.arange(_BLOCK))
-    kernel = np.where(lag >= 0, (1 - weight) * weight ** np.maximum(lag, 0), 0.0)
-    inner: Floats = padded.reshape(blocks, _BLOCK) @ kernel.T
-    carry = np.empty(blocks)
-    last, decay = 0.0, weight**_BLOCK
-    for b, end in enumerate(inner[:, -1].tolist()):
-        carry[b] = last
-        last = last * decay + end
-    inner += carry[:, None] * weight ** np.arange(1, _BLOCK + 1)
-    result = array.copy()
-    result[finite] = inner.reshape(-1)[:n] / -np.expm1(np.arange(1, n + 1) * math.log(weight))
-    return result
-
-
-def finite_range(values: npt.NDArray[Any], *, trim: float = 0.0) -> tuple[float, float] | None:
-    """Return the smallest and largest finite value, or None; `trim` leaves out that share at either end."""
-    kept = values[np.isfinite(values)]
-    if not len(kept):
+def finite_range(values: Floats, *, trim: float = 0.0) -> tuple[float, float] | None:
+    """Return the smallest and largest value, or None; `trim` leaves out that share at either end."""
+    if not len(values):
         return None
-    if trim and len(kept) > 20:
-        low, high = np.quantile(kept, (trim, 1 - trim))
-        return float(low), float(high)
-    return float(kept.min()), float(kept.max())
+    low, high = np.quantile(values, (trim, 1 - trim)) if trim else (values.min(), values.max())
+    return float(low), float(high)

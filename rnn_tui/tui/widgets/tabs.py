@@ -1,4 +1,4 @@
-"""The first row: the five panes, and what the run in view is doing."""
+"""The first row: the six panes, and what the run in view is doing."""
 
 from collections.abc import Sequence
 

@@ -23,7 +23,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from rnn_tui.tui.widgets.lines import paint
-from rnn_tui.tui.widgets.tail_text import Row, Tag, TailText, surprise_level
+from rnn_tui.tui.widgets.tail_text import LEVELS, Row, Span, Tag, TailText
 
 FLUSH_SECONDS = 0.05
 ROOM_SECONDS = 0.5
@@ -44,16 +44,27 @@ class TailView(Widget, can_focus=True):
         & > .tail--note { color: $foreground 60%; }
         & > .tail--error { color: $text-error; text-style: bold; }
         & > .tail--more { color: $foreground; background: $primary-muted; }
+        & > .tail--key { color: $background; background: $accent; text-style: bold; }
+        & > .tail--unknown { color: $background; background: $primary; }
         & > .tail--level-0 { color: $foreground 45%; }
         & > .tail--level-1 { color: $foreground 75%; }
         & > .tail--level-2 { color: $foreground; }
         & > .tail--level-3 { color: $warning; }
-        & > .tail--level-4 { color: $error; }
-        & > .tail--level-5 { color: $background; background: $error; }
+        & > .tail--level-4 { color: $error; text-style: bold; }
+        & > .tail--level-5 { color: $background; background: $error; text-style: bold; }
+        &:ansi > .tail--level-0 { text-style: dim; }
+        &:nocolor {
+            & > .tail--level-0 { text-style: dim; }
+            & > .tail--level-3 { text-style: bold; }
+            & > .tail--level-4 { text-style: reverse; }
+        }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"tail--{kind}" for kind in ("prompt", "generated", "copied", "note", "error", "more")),
+        *(
+            f"tail--{kind}"
+            for kind in ("prompt", "generated", "copied", "note", "error", "more", "unknown", "key")
+        ),
         *(f"tail--level-{level}" for level in range(6)),
     }
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,30 +79,37 @@ class TailView(Widget, can_focus=True):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.text = TailText()
-        self.colours = False
+        self.colours = ""
         self._top = 0
         self._following = True
-        self._pending: list[tuple[str, Tag]] = []
+        self._pending: list[Span] = []
         self._timer: Timer | None = None
         self._styles: dict[Tag | str, Style] = {}
         self._grown: list[tuple[float, int]] = []
 
     # Writing
 
-    def write(self, text: str, kind: str = "generated", surprise: float | None = None) -> None:
-        """Add `text` in the style of `kind`; `surprise`, in nats, colours it while `show_surprise(True)`."""
-        self._pending.append((text, Tag(kind, -1 if surprise is None else surprise_level(surprise))))
+    def write(
+        self,
+        text: str,
+        kind: str = "generated",
+        surprise: float | None = None,
+        entropy: float | None = None,
+        rank: int | None = None,
+    ) -> None:
+        """Add `text` in the style of `kind`; what was measured colours it while `show_colours` asks for that."""
+        self._pending.append(Span(text, kind, surprise, entropy, rank))
         if self._timer is None and self.is_mounted:
             self._timer = self.set_timer(FLUSH_SECONDS, self.flush)
 
-    def write_all(self, pieces: Iterable[tuple[str, str, float | None]]) -> None:
-        """Replace everything by `pieces` of (text, kind, surprise), at once."""
+    def write_all(self, pieces: Iterable[Span | tuple[str, str, float | None]]) -> None:
+        """Replace everything by `pieces`, of which a plain tuple is (text, kind, surprise), at once."""
         self.clear()
         for piece in pieces:
             self.write(*piece)
         self.flush()
 
-    def restyle(self, pieces: Iterable[tuple[str, str, float | None]]) -> None:
+    def restyle(self, pieces: Iterable[Span | tuple[str, str, float | None]]) -> None:
         """Replace everything by the same text in other styles: what is in view stays there."""
         self.flush()
         top, following = self._top, self._following
@@ -106,9 +124,9 @@ class TailView(Widget, can_focus=True):
         self._top, self._following = 0, True
         self.refresh()
 
-    def show_surprise(self, on: bool) -> None:
-        """Colour spans by their surprise, or by their kind."""
-        self.colours = on
+    def show_colours(self, measure: str) -> None:
+        """Colour spans by a measure of `LEVELS`, or by their kind if it is the empty string."""
+        self.colours = measure
         self._styles.clear()
         self.refresh()
 
@@ -146,7 +164,8 @@ class TailView(Widget, can_focus=True):
     def _merged(self) -> list[tuple[str, Tag]]:
         """Return the pending writes, neighbours with one tag as one; there are none afterwards."""
         merged: list[tuple[str, Tag]] = []
-        for text, tag in self._pending:
+        for span in self._pending:
+            text, tag = span.text, span.tag
             if merged and merged[-1][1] == tag:
                 merged[-1] = (merged[-1][0] + text, tag)
             else:
@@ -245,7 +264,8 @@ class TailView(Widget, can_focus=True):
             if isinstance(tag, str):
                 name = tag
             else:
-                name = f"level-{tag.level}" if self.colours and tag.level >= 0 else tag.kind
+                level = tag.levels[list(LEVELS).index(self.colours)] if self.colours else -1
+                name = f"level-{level}" if level >= 0 and tag.kind != "unknown" else tag.kind
             style = self.get_component_rich_style(f"tail--{name}")
             if isinstance(tag, Tag) and tag.kind == "copied":
                 style += Style(underline=True)  # seen without colours, and beside those of surprise

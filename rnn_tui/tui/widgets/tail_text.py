@@ -18,20 +18,53 @@ MAX_CHARS = 200_000
 MAX_LINE = 16_384
 """A longer line is cut into lines of this length, so that no append costs more than copying one of them."""
 
-SURPRISE_LEVELS = (0.5, 1.0, 2.0, 4.0, 7.0)
-"""Upper bounds, in nats, of the levels 0 to 4; above the last is level 5."""
+LEVELS: dict[str, tuple[float, ...]] = {
+    "surprise": (0.5, 1.0, 2.0, 4.0, 7.0),
+    "entropy": (0.5, 1.0, 1.5, 2.5, 4.0),
+    "rank": (1, 2, 5, 10, 100),
+}
+"""What text can be coloured by: the upper bounds of its levels 0 to 4; from the last on it is level 5.
+
+Surprise and entropy are in nats; rank counts the tokens that the model held to be more probable."""
+
+Levels = tuple[int, int, int]
+"""A level for each of `LEVELS`; -1 where it was not measured."""
+UNMEASURED: Levels = (-1, -1, -1)
 
 
 class Tag(NamedTuple):
-    """What a span of text is: `kind` names its style, `level` how surprising it was (-1: not measured)."""
+    """What a span of text is: `kind` names its style, `levels` what it may be coloured by."""
 
     kind: str
-    level: int = -1
+    levels: Levels = UNMEASURED
 
 
-def surprise_level(nats: float) -> int:
-    """Return the level, 0 (expected) to 5, of a token that cost the model `nats`; NaN counts as 5."""
-    return bisect_right(SURPRISE_LEVELS, nats) if nats == nats else len(SURPRISE_LEVELS)
+class Span(NamedTuple):
+    """Text as it is given to a tail view: what it is, and what the model made of it where that was measured."""
+
+    text: str
+    kind: str = "generated"
+    surprise: float | None = None
+    entropy: float | None = None
+    rank: int | None = None
+
+    @property
+    def tag(self) -> Tag:
+        """What this becomes in the text."""
+        if self.surprise is None and self.entropy is None and self.rank is None:
+            return Tag(self.kind)
+        values = (self.surprise, self.entropy, self.rank)
+        first, second, third = (
+            level(value, LEVELS[name]) for name, value in zip(LEVELS, values, strict=True)
+        )
+        return Tag(self.kind, (first, second, third))
+
+
+def level(value: float | None, bounds: tuple[float, ...]) -> int:
+    """Return the level of a value, 0 (expected) to 5; NaN counts as 5, None is -1."""
+    if value is None:
+        return -1
+    return bisect_right(bounds, value) if value == value else len(bounds)
 
 
 @dataclass(slots=True)

@@ -63,36 +63,55 @@ async def test_the_real_engine_completes_continues_and_retries(
     pane = PromptPane()
     async with make_host(pane, tmp_path / "runs").run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        pane.post_message(ModelBar.Chosen(model_file))
-        await until(pilot, pane, lambda: pane.session.current)
-        loaded = pane.session.loaded
+        column = pane.column
+        column.models.post_message(ModelBar.Chosen(model_file))
+        await until(pilot, pane, lambda: column.session.current)
+        loaded = column.session.loaded
         assert loaded is not None
         assert loaded.describe().startswith("step 12 · validation 1.386 · lstm · char · 4 tokens")
-        pane.settings = PromptSettings(length=20, seed=3)
+        pane.set_settings(PromptSettings(length=20, seed=3))
 
         async def give(line: str) -> str:
-            pane.line.value = line
-            pane.line.focus()
+            pane.line.input.value = line
+            pane.line.input.focus()
             await pilot.press("enter")
             await pilot.pause()
-            await until(pilot, pane, lambda: pane.writing is None)
-            turn = pane.talk.last
+            await until(pilot, pane, lambda: not pane.feed.writing and not pane.client.busy)
+            turn = column.talk.last
             assert turn is not None
             assert turn.error == ""
             return "".join(piece.text for piece in turn.made)
 
         first = await give("abž")
-        turn = pane.talk.turns[0]
+        turn = column.talk.turns[0]
         assert len(first) == 20
         assert set(first) <= set("abc")  # the unknown token is never drawn
-        assert turn.note == "not in the vocabulary: 'ž'; the model reads \ufffd instead"
+        assert turn.note.startswith(
+            "not in the vocabulary: 'ž'; the model reads its unknown token \ufffd instead"
+        )
+        assert [span.text for span in turn.opening(first=True)[2:]] == ["a", "b", "ž"]
         assert turn.read[0].surprise is None  # nothing came before it
         assert [piece.surprise for piece in turn.read[1:]] == pytest.approx([1.3863] * 2, abs=1e-3)  # ln 4
         shares = [row[2] for row in pane.query(NextTokens).first().rows]
         assert shares == pytest.approx([0.25] * 4)
         assert await give("abž") == first  # the same seed, from the same fresh state
         more = await give("")
-        assert pane.talk.turns[-1].after is not None
+        assert column.talk.turns[-1].after is not None
         pane.action_retry()
-        await until(pilot, pane, lambda: pane.writing is None and bool(pane.talk.turns[-1].made))
-        assert "".join(piece.text for piece in pane.talk.turns[-1].made) != more
+        await until(pilot, pane, lambda: not pane.feed.writing and bool(column.talk.turns[-1].made))
+        assert column.talk.turns[-1].completed != more
+
+        text = column.talk.turns[-1].completed
+        await give(f"/save here {tmp_path / 'here.state'}")
+        await until(pilot, pane, lambda: "also in" in pane.query_one(StatusLine).text)
+        await give("/batch 3")
+        assert sorted(turn.seed for turn in pane.stage.choices.turns) == [3, 4, 5]
+        await pilot.press("1")
+        await until(pilot, pane, lambda: len(column.talk.turns) == 4)
+        await pilot.press("f6", "1")
+        await until(pilot, pane, lambda: len(column.talk.turns[-1].made) == 1 and not pane.client.busy)
+        assert column.talk.turns[-1].made[0].surprise == pytest.approx(1.3863, abs=1e-3)
+        await give(f"/restore {tmp_path / 'here.state'}")
+        await until(pilot, pane, lambda: len(column.talk.turns) == 1)
+        assert column.talk.turns[0].prompt.endswith(text)
+        assert len(await give("")) == 20

@@ -3,13 +3,14 @@
 import pytest
 
 from rnn_tui.errors import UsageError
+from rnn_tui.tui.panes.prompt_commands import COMMANDS, help_text, parse_command, read_count
+from rnn_tui.tui.panes.prompt_dispatch import HANDLERS
 from rnn_tui.tui.panes.prompt_settings import (
     SETTINGS,
     PromptSettings,
     apply_command,
-    help_text,
-    parse_command,
     parse_setting,
+    read_settings,
     show_setting,
 )
 
@@ -86,10 +87,39 @@ def test_the_engine_gets_its_settings_and_no_others() -> None:
     )
 
 
-def test_help_names_every_command() -> None:
-    for command in ("/retry", "/undo", "/continue", "/reset", "/temp", "/top-k", "/top-p", "/min-p", "/greedy",
+def test_every_field_of_the_engines_settings_can_be_set() -> None:
+    from dataclasses import fields
+
+    from rnn_tui.inference.config import SamplingConfig
+
+    assert {setting.name for setting in SETTINGS} == {field.name for field in fields(SamplingConfig)} | {
+        "carry"
+    }
+
+
+def test_help_names_every_command_and_every_command_does_something() -> None:
+    assert {command.name for command in COMMANDS} == set(HANDLERS)
+    lines = help_text().splitlines()
+    assert len(lines) == len(COMMANDS) + len(SETTINGS)
+    assert max(map(len, lines)) <= 78  # an 80-column terminal shows it without wrapping
+    for command in ("/retry", "/undo", "/branch", "/save", "/batch", "/temp", "/top-k", "/top-p", "/min-p", "/greedy",
                     "/seed", "/length", "/stop", "/carry", "/help"):  # fmt: skip
-        assert f"{command} " in help_text()
+        assert any(line.startswith(f"{command} ") for line in lines)
+
+
+def test_a_number_may_stand_before_the_text() -> None:
+    assert read_count("3 a b", 5, 9) == (3, "a b")
+    assert read_count("a 3", 5, 9) == (5, "a 3")
+    assert read_count("", 5, 9) == (5, "")
+    for wrong in ("0", "10", "-1 x"):
+        with pytest.raises(UsageError, match="must be from 1 to 9"):
+            read_count(wrong, 5, 9)
+
+
+def test_remembered_settings_are_checked() -> None:
+    kept = {"temperature": 0.5, "top_k": "many", "stop": ["a"], "colour": "red", "seed": None}
+    assert read_settings(kept) == PromptSettings(temperature=0.5, stop=("a",))
+    assert read_settings("broken") == PromptSettings()
 
 
 def test_summary() -> None:

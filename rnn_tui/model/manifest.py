@@ -9,6 +9,8 @@ version can tell a checkpoint that it cannot read from a damaged one.
 """
 
 import hashlib
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,6 +90,30 @@ def read_manifest(folder: Path, step: int) -> dict[str, Any]:
     except ValueError as error:  # msgspec.ValidationError is one too
         raise InputError(f"{where} is damaged: {error}") from None
     return values
+
+
+def is_whole(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a file has the size and the SHA-256 of its entry; a link is not followed, a pipe not waited for.
+
+    Raises:
+        OSError: as the system reports it.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_size != entry["size"]:
+            return False
+        return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"])
+
+
+def check_file(folder: Path, name: str, entry: Mapping[str, Any]) -> None:
+    """Raise InputError unless a file of the checkpoint in `folder` is what the manifest states."""
+    try:
+        whole = is_whole(folder / name, entry)
+    except OSError as error:
+        raise InputError(f"checkpoint {folder.name}: {name}: {error.strerror}") from None
+    if not whole:
+        raise InputError(f"checkpoint {folder.name}: {name} is damaged: it is not what the manifest states")
 
 
 def _sum(body: bytes) -> bytes:
