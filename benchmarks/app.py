@@ -218,7 +218,7 @@ def busy(options: Options) -> None:
                 one.painted()
                 one.type("\x1b3")
                 one.drain(3)
-                _choose_model(one)
+                one.wait_to_see("lstm")  # the newest run's model, which is there at once
                 one.type("/length 100000\r")
                 one.drain(0.5)
                 one.type("go\r")
@@ -228,14 +228,6 @@ def busy(options: Options) -> None:
                 print(STREAM.judge(f"streaming {RATE} tokens/s", (one.bytes - before) / 10e3))
                 print(*_latency(f"keys while {RATE} tokens/s stream", one, list("ÄÖÜäöüßøåé"), "\x15"))
             _watching(run, runs, home)
-
-
-def _choose_model(one: Terminal) -> None:
-    """Take the first model that the pane offers."""
-    one.type("\x1b[15~")  # f5
-    one.drain(1.5)
-    one.type("\r")
-    one.drain(2)
 
 
 def _latency(what: str, one: Terminal, keys: list[str], clear: str | None) -> Iterator[str]:

@@ -13,6 +13,9 @@ from textual.binding import Binding, BindingType
 from rnn_tui.errors import nearest
 from rnn_tui.safetext import safe_text
 
+_KEY = re.compile(r"[A-Za-z0-9_+]{1,40}|[^\s\W]|[!-/:-@[-`{-~]")
+"""The name of a key, or what it types: it is shown in the footer as it stands."""
+
 
 def bind(
     key: str,
@@ -100,7 +103,14 @@ def check_keymap(
         if not keys.strip():
             told.append(f"app.keys: {name} needs a key")
             continue
-        usable[name] = ",".join(key.strip() for key in keys.split(","))
+        wanted_keys = [key.strip() for key in keys.split(",")]
+        wrong = next((key for key in wanted_keys if not _KEY.fullmatch(key) or not key.isprintable()), None)
+        if wrong is not None:
+            told.append(
+                f"app.keys: {name} = {wrong[:40]!r} is no key; write ctrl+k, f5, slash or one character"
+            )
+            continue
+        usable[name] = ",".join(wanted_keys)
     for name in list(usable):
         near = {known[name], "app"} if known[name] != "app" else set(tables)
         others = [row for owner in near for row in in_force(tables[owner], usable) if row.id != name]

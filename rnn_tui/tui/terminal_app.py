@@ -7,16 +7,31 @@ from typing import Any
 from rich.segment import Segments
 from textual import events
 from textual._compositor import ChopsUpdate
+from textual._widget_navigation import Direction
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.driver import Driver as TextualDriver
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.widgets import OptionList
 
 from rnn_tui.paths import state_dir
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui import clipboard, crash
 from rnn_tui.tui.updates import TightUpdate
+
+
+_move_page = OptionList._move_page
+
+
+def _move_page_laid_out(self: OptionList, direction: Direction) -> None:
+    """Textual's own looks for lines that are not there yet when a page key comes right after the options."""
+    if (self.highlighted or 0) in self._index_to_line:
+        _move_page(self, direction)
+
+
+# in its class, since the palette's list and those that fold out of a row are Textual's, too
+OptionList._move_page = _move_page_laid_out  # type: ignore[method-assign]
 
 
 class TerminalApp(App[None]):

@@ -67,6 +67,8 @@ def make_run(runs_dir, name, words, *, series=False):
     status = my_status("running", attempt=1, step=100)
     status.message = words.plain()
     write_status(made, status)
+    labels = {"tags": [words.plain(), "keep", words.plain()], "note": words.plain()}
+    made.labels_path.write_text(json.dumps(labels))
     os.rename(made.path, runs_dir / name)
     return RunFolder(runs_dir / name)
 
@@ -165,8 +167,46 @@ def make_world(folder, texts, shift, few=True):
         name = words.name()
         if not (runs / name).exists():
             make_run(runs, name, words)
+    _delete(runs, words)
     corpus = make_corpus(folder / as_name(words()), words)
     return words, plain, corpus
+
+
+def _delete(runs, words):
+    """Put a run under a hostile name into the trash."""
+    from rnn_tui.runs.trash import TRASH
+
+    (runs / TRASH).mkdir(exist_ok=True)
+    made = make_run(runs, "deleted", words)
+    os.rename(made.path, runs / TRASH / f"{words.name()[:40]}-20260101T000000.000000")
+
+
+def make_own_files(folder, words):
+    """Write what the app has remembered, and a user's settings, with a text wherever one can stand."""
+    import tomli_w
+
+    texts = [words.plain() for _ in range(20)]
+    kept = (
+        "corpus.source",
+        "prompt.line",
+        "prompt.model",
+        "prompt.colours",
+        "runs.order",
+        "theme",
+        "pane",
+        "run",
+    )
+    memory = {"prompt.history": texts, "inspect.typed": texts, "prompt.settings": {"stop": texts}} | {
+        key: words.plain() for key in kept
+    }
+    own = {"theme": words.plain(), "fps": words.plain(), words.plain(): words.plain()}
+    keys = {"app.help": words.plain(), "runs.mark": words.plain()[:40], words.plain(): "x"}
+    for path, data in (
+        ("state/app.json", json.dumps(memory)),
+        ("config/config.toml", tomli_w.dumps({"app": own | {"keys": keys}})),
+    ):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(data)
 
 
 def identity(monkeypatch):
@@ -189,47 +229,115 @@ def engine_command(texts):
 
 
 def _engine(texts):
+    """Answer as the engine does, with a text wherever a model, a run or a plugin may have put one."""
     words = Words(texts)
 
     def say(**message):
-        print(json.dumps(message), flush=True)
+        print(json.dumps({"id": number, **message}), flush=True)
 
+    def made(text, surprise=2.0):
+        return [{"text": c, "surprise": surprise, "entropy": 1.0, "rank": 3, "token": 1} for c in text[:600]]
+
+    def found(score):
+        return {
+            "part": parts[0]["name"],
+            "layer": 1,
+            "unit": 1,
+            "score": score,
+            "mean_in": 0.5,
+            "mean_out": None,
+        }
+
+    parts = [
+        {"name": words(), "layer": layer, "units": 8, "bounded": True, "low": -1.0, "high": 1.0}
+        for layer in (1, 2)
+    ]
+    trace = [c for text in texts for c in text[:40]]
     for line in sys.stdin:
         request = json.loads(line)
         number = request.get("id")
         following = [[i, words(), 0.1] for i in range(10)]
+        end = {"next": following, "state": 1, "copied": None, "not_compared": words(), "reason": words()}
+        prompt = {
+            "pieces": made(request.get("prompt", ""), 1.0),
+            "unknown": [c for text in texts for c in text[:3]][:40],
+        }
         match request["op"]:
             case "load":
-                say(
-                    id=number,
-                    event="loaded",
-                    task=words()[:40],
-                    arch=words(),
-                    tokenizer=words(),
-                    vocab_size=9,
-                    parameters=9,
-                )
+                about = {"task": words()[:40], "arch": words(), "tokenizer": words(), "unknown_text": words()}
+                say(event="loaded", vocab_size=9, parameters=9, **about)
             case "generate":
-                pieces = [{"text": c, "surprise": 1.0} for c in request["prompt"]]
-                say(
-                    id=number,
-                    event="prompt",
-                    pieces=pieces,
-                    unknown=[c for text in texts for c in text[:3]][:40],
-                )
+                say(event="prompt", **prompt)
                 for text in texts:  # a character at a time, as a model writes
-                    pieces = [{"text": c, "surprise": 2.0} for c in text[:600]]
-                    say(id=number, event="pieces", pieces=pieces)
-                told = {
-                    "reason": words(),
-                    "not_compared": words(),
-                    "tokens": 3,
-                    "seconds": 0.1,
-                    "next": following,
-                }
-                say(id=number, event="done", state=None, copied=None, **told)
+                    say(event="pieces", pieces=made(text))
+                say(event="done", tokens=3, seconds=0.1, **end)
+            case "batch":
+                say(event="prompt", **prompt)
+                for row in range(request["n"]):
+                    say(event="row", row=row, pieces=made(words()), tokens=3, seed=row, **end)
+                say(event="done", reason=words(), tokens=9, seconds=0.1)
             case "next":
-                say(id=number, event="next", next=following)
+                say(event="next", next=following)
+            case "push":
+                say(event="pushed", state=2, piece=made(words()[:1] or "x")[0], next=following)
+            case "save":
+                say(event="saved", path=words(), bytes=5)
+            case "restore":
+                say(event="restored", state=3, text=words(), next=following)
+            case "read":
+                odd = [None, 0.5] * len(trace)
+                say(event="trace", texts=trace, ids=[1] * len(trace), surprise=odd[: len(trace)], parts=parts,
+                    tokens=len(trace), unknown=[words()], left_out=3)  # fmt: skip
+            case "survey":
+                patterns = [
+                    {"pattern": words(), "kind": "yes-no", "share": 0.1, "found": [found(s)]}
+                    for s in (0.9, None)
+                ]
+                say(event="survey", tokens=len(trace), patterns=patterns)
+            case "units":
+                say(event="units", pattern=words(), kind="yes-no", share=0.1, found=[found(0.9), found(None)],
+                    marked=[i % 2 for i in range(len(trace))], note=words())  # fmt: skip
+            case "values":
+                values = [None, *(math.sin(i) for i in range(len(trace) - 1))]
+                say(
+                    event="values",
+                    part=request["part"],
+                    unit=request["unit"],
+                    values=values,
+                    scale=1.0,
+                    low=-1.0,
+                    high=None,
+                )
+            case "map":
+                starts = list(range(0, len(trace), max(1, len(trace) // min(40, request["width"]) + 1)))
+                rows = [[None, *(0.5 for _ in starts[1:])] for _ in range(4)]
+                units = [[2 * i, 2 * i + 1] for i in range(4)]
+                say(
+                    event="map",
+                    part=request["part"],
+                    rows=rows,
+                    units=units,
+                    starts=starts,
+                    begin=0,
+                    end=len(trace),
+                )
+            case "gates":
+                shares = {"left": [0.1, None], "right": [0.2, 0.3], "left_share": 0.1, "right_share": None}
+                say(
+                    event="gates",
+                    gates=[{"name": words(), "layer": 1, **shares} for _ in range(3)],
+                    tokens=9,
+                    note=words(),
+                )
+            case "reach":
+                steps = [1.0, None, 0.2]
+                say(
+                    event="reach",
+                    reach=steps,
+                    layers=[{"layer": 1, "reach": steps}],
+                    positions=9,
+                    note=words(),
+                )
             case "quit":
                 return
 

@@ -6,24 +6,18 @@ import subprocess
 import sys
 import time
 import unicodedata
-from pathlib import Path
 
 import hostile_world
 import pytest
 from fault_terminal import Terminal, given_back
-from hostile_world import identity, make_world
-from payloads import PAYLOADS, as_name, misprinted, misshown
-from textual import events
-from textual.widgets import Collapsible, DataTable, TabbedContent
+from hostile_visits import VISITS, walk, watch
+from hostile_world import identity, make_own_files, make_world
+from payloads import PAYLOADS, misprinted, misshown
 
 from rnn_tui import safetext
 from rnn_tui.runs.lock import RunLock
-from rnn_tui.tui import crash
 from rnn_tui.tui.app import RnnTuiApp
 from rnn_tui.tui.clipboard import sequence
-from rnn_tui.tui.dialogs import Ask, Confirm
-from rnn_tui.tui.engine_client import EngineClient
-from rnn_tui.tui.panes.train_form import TrainForm
 
 TEXTS = list(PAYLOADS.values())
 
@@ -89,240 +83,6 @@ def test_pieces_of_a_stream_are_as_safe_as_the_whole(size):
 # -- every screen, without a terminal ---------------------------------------------------------------------------------
 
 
-class Looker:
-    """Reads the screen of an app and notes what may not be on it."""
-
-    def __init__(self, app, pilot):
-        self.app, self.pilot = app, pilot
-        self.found, self.looks = [], 0
-
-    async def look(self, where):
-        await self.pilot.pause(0.05)
-        self.looks += 1
-        if not self.app.is_running or self.app._exit:
-            self.found.append(f"{where}: the app has left")
-            raise EOFError
-        for strip in self.app.screen._compositor.render_strips(self.app.screen.size):
-            self.found += [f"{where}: {what} in {strip.text.strip()[:60]!r}" for what in misshown(strip.text)]
-            for segment in strip:
-                meta = segment.style.meta if segment.style is not None else {}
-                if any("quit" in str(value) or "bell" in str(value) for value in meta.values()):
-                    self.found.append(f"{where}: an action of a payload on {segment.text!r}")
-
-    async def until(self, condition, seconds=20.0):
-        end = time.monotonic() + seconds
-        while not condition() and time.monotonic() < end:
-            await self.pilot.pause(0.03)
-        if not condition():
-            self.found.append("waited in vain")
-
-
-async def paste(app, pilot, text):
-    await app.on_event(events.Paste(text))
-    await pilot.pause()
-
-
-async def walk(folder, texts, shift, monkeypatch, visits, few=True):
-    """Go through panes and dialogs of a hostile world; return what was found, and how many screens were looked at."""
-    words, plain, corpus = make_world(folder, texts, shift, few)
-    monkeypatch.setattr(
-        "rnn_tui.plugin.describe.describe_plugins", lambda **_: hostile_world.descriptions(words)
-    )
-    command = hostile_world.engine_command(texts)
-    made = EngineClient.__init__
-    monkeypatch.setattr(EngineClient, "__init__", lambda self: made(self, command))
-    monkeypatch.setattr("rnn_tui.tui.panes.corpus.try_model", lambda *_: words())
-    for name in ("STATE", "CACHE", "CONFIG", "DATA"):
-        monkeypatch.setenv(f"RNN_TUI_{name}_DIR", str(folder / name.lower()))
-    monkeypatch.chdir(folder)
-    lock = RunLock.acquire(plain)
-    app = RnnTuiApp(folder / "runs")
-    found = []
-    try:
-        async with app.run_test(size=(110, 36), notifications=True) as pilot:
-            looker = Looker(app, pilot)
-            found = looker.found
-            await looker.until(lambda: app.ready and app.descriptions is not None)
-            for visit in visits:
-                await visit(app, pilot, looker, words, corpus, folder)
-            for text in texts:
-                panel = crash.panel(ValueError(text), Path(as_name(text)))
-                with app.console.capture() as captured:
-                    app.console.print(panel)
-                found += [f"crash panel: {what}" for what in misprinted(captured.get().encode())]
-    except EOFError:
-        pass
-    except Exception as error:
-        found.append(f"{type(error).__name__}: {str(error)[:100]!r}")
-    finally:
-        lock.release()
-    return found, looker.looks
-
-
-async def watch(app, pilot, looker, words, corpus, folder):
-    """The monitor, at three sizes, of a text and of a series; other runs by names that are none."""
-    app.open_run("plain-1")
-    await looker.until(lambda: app.pane("train").monitor.history.events > 10)
-    await looker.look("monitor")
-    for width, height in ((80, 24), (150, 50), (110, 36))[:: 2 if words.few else 1]:
-        await pilot.resize_terminal(width, height)
-        app.pane("train").monitor.draw()
-        await looker.look(f"monitor {width}x{height}")
-    app.open_run("series-1")
-    await looker.until(lambda: app.pane("train").monitor.history.forecast is not None)
-    app.pane("train").monitor.draw()
-    await looker.look("forecast")
-    for name in os.listdir(folder / "runs")[: 2 if words.few else None]:
-        app.open_run(name)
-    await looker.look("other runs")
-
-
-async def converse(app, pilot, looker, words, corpus, folder):
-    """Toasts, dialogs, help and palette."""
-    for _ in words.some(2):
-        for text in words.some(3):
-            app.tell(text)
-            app.fail(ValueError(text))
-        await looker.look("toasts")
-        app.clear_notifications()
-    for text in words.some(2):
-        app.push_screen(Confirm(text, words()))
-        await looker.look("question")
-        app.pop_screen()
-        app.push_screen(Ask(text, words(), lambda value: value + words()))
-        await pilot.pause()
-        await paste(app, pilot, words())
-        await looker.look("value")
-        await pilot.press("enter")
-        await looker.look("wrong value")
-        app.pop_screen()
-    await pilot.press("f1")
-    await looker.look("help")
-    await pilot.press("escape")
-    app.action_command_palette()
-    await pilot.pause()
-    for text in words.some(2):
-        await paste(app, pilot, text)
-        await looker.look("palette")
-    await pilot.press("escape")
-
-
-async def compare(app, pilot, looker, words, corpus, folder):
-    """The table of runs at three widths, marked ones side by side, the question before one is deleted."""
-    app.show_pane("runs")
-    pane = app.pane("runs")
-    await looker.until(lambda: len(pane._shown) > 3)
-    for width in (80, 110):
-        await pilot.resize_terminal(width, 36)
-        await looker.look(f"runs {width}")
-    for _ in range(2):
-        await pilot.press("m", "j")
-        await looker.look("comparison")
-    await pilot.press("d")
-    await looker.look("deletion")
-    await pilot.press("escape")
-    await pilot.press("r")
-    await looker.look("resumption")
-
-
-async def read_plugins(app, pilot, looker, words, corpus, folder):
-    app.show_pane("plugins")
-    for _ in range(2 if words.few else 4):
-        app.pane("plugins").query_one(DataTable).focus()
-        await pilot.press("down")
-        await looker.look("plugins")
-        await pilot.press("t")
-        await looker.look("plugin taken")
-        app.show_pane("plugins")
-
-
-async def measure(app, pilot, looker, words, corpus, folder):
-    """The corpus pane: a hostile text under a hostile name, each of its views, its inputs."""
-    app.show_pane("corpus")
-    pane = app.pane("corpus")
-    with pane.prevent():
-        pane.query_one("#corpus-tokenizer").set_options([("char", "char"), ("word", "word")])
-    await looker.look("corpus")
-    source = folder / "corpus.txt"
-    shutil.copy(corpus, source)
-    (folder / as_name(words())).mkdir(exist_ok=True)
-    pane.look(str(source))
-    await looker.until(lambda: pane.reading is not None)
-    for key in ("overview", "findings", "pictures", "vocabulary", "text", "tokenizers"):
-        pane.query_one(TabbedContent).active = key
-        await looker.look(f"corpus, {key}")
-    view = pane.query_one("#corpus-text")
-    for _ in words.some(3):
-        view.action_page(1)
-        await looker.look("text")
-    for text in words.some(3):
-        pane.look(text)
-        await looker.look("no corpus")
-        pane.query_one("#corpus-source").focus()
-        await paste(app, pilot, text)
-        await looker.look("corpus, pasted")
-
-
-async def fill_in(app, pilot, looker, words, corpus, folder):
-    """The form with hostile settings, all of them unfolded; a start that is refused."""
-    settings = {
-        "corpus": {"source": words()}, "tokenizer": {"name": words(), "options": {"x": words()}},
-        "model": {"arch": words(), "hidden_size": words()}, "optim": {"lr": words()}, "task": {"name": words()},
-        "watch": {"sample_prompts": [words(), words()]},
-    }  # fmt: skip
-    app.new_run(settings)
-    await looker.until(lambda: bool(app.query(TrainForm)))
-    await looker.look("form")
-    form = app.query_one(TrainForm)
-    form.query_one(Collapsible).collapsed = False
-    await looker.look("form, unfolded")
-    for field in form.fields()[:: 90 if words.few else 20]:
-        field.focus_editor()
-        await paste(app, pilot, words())
-        field.scroll_visible(animate=False)
-        await looker.look("form, pasted")
-    for text in words.some(3):
-        form._refused(text)
-        form.say(text)
-        await looker.look("form, refused")
-    await pilot.press("ctrl+s")
-    await looker.look("form, started")
-    await pilot.press("escape", "escape")
-
-
-async def prompt(app, pilot, looker, words, corpus, folder):
-    """A model under a hostile name, an engine that writes hostile texts, a prompt of them."""
-    model = folder / f"{as_name(words())}.safetensors"
-    model.write_bytes(b"x")
-    app.show_pane("prompt")
-    pane = app.pane("prompt")
-    column = pane.column
-    column.choose(model)
-    column.load_model()
-    await looker.until(lambda: column.session.current)
-    await looker.look("prompt")
-    for text in [*words.some(2), ""]:
-        pane.line.input.value = ""
-        pane.line.input.focus()
-        await paste(app, pilot, text)
-        await looker.look("prompt, pasted")
-        await pilot.press("enter")
-        await looker.until(lambda: not pane.feed.writing)
-        column.tail.flush()
-        await looker.look("completion")
-    for key in ("f3", "f2", "f7", "escape", "pageup"):
-        await pilot.press(key)
-        await looker.look("transcript")
-    column.models.open()
-    await looker.look("models")
-    for what in ("/stop ", "/temp ", "/save ", "/branch ", "/"):
-        pane._try(lambda what=what: pane._command(what + words()))
-        await looker.look("command")
-
-
-VISITS = (watch, converse, compare, read_plugins, measure, fill_in, prompt)
-
-
 async def test_every_screen(tmp_path, monkeypatch, amount, figures):
     """In one world each text is somewhere; in eight, each on every screen, each time in another place."""
     worlds, looks, found = amount(1, 8), 0, []
@@ -355,6 +115,7 @@ def paint(folder, shift, *, broken=False):
     Of an app that guards nothing the first panes are enough.
     """
     words, plain, corpus = make_world(folder, TEXTS, shift)
+    make_own_files(folder, words)
     shutil.copy(corpus, folder / "mark")
     lock = RunLock.acquire(plain)
     program = hostile_world.app_program(broken=broken)
@@ -363,12 +124,42 @@ def paint(folder, shift, *, broken=False):
         terminal.wait_for("Corpus", "mark")
         terminal.settle(0.5)
         pastes = ["\x1b[200~" + words.plain()[:900] + "\x1b[201~" for _ in range(2)]
-        keys = ["\x1b2", "\x1b5", "mjmjm", "x", "\x1b", "\x1b6", "j", "j", "j", "\x1b1", "/mark\r"]
-        keys += ["v", "l", "x", "\x1b[6~", "\x1b3", "mark \r", pastes[0], "\x1bOR"]
-        keys += ["\x1b2", "n", pastes[1], "\x13", "\x1b", "\x1b"]
+        keys = ["\x1b2", "\x1b5", "mjmjm", "w", "v", "\x1b", "d", "u", "T", "\x1b", "\x1b6", "j", "j", "j"]
+        keys += [
+            "\x1b1",
+            "emark\r",
+            "f",
+            "p",
+            "v",
+            "x",
+            "\x1b[6~",
+            "w",
+            "\x1b3",
+            "mark \r",
+            pastes[0],
+            "\x1bOR",
+            "\x1b[18~",
+        ]
+        keys += [
+            "\x1b",
+            "\x1b4",
+            "f",
+            "m",
+            "a",
+            "b",
+            "i",
+            pastes[0],
+            "\r",
+            "\x1b",
+            "\x1b[20~",
+            "\x1b",
+            "\x07",
+            "\x1b",
+        ]
+        keys += ["\x1b2", "v", "\t", "\x1b", "n", pastes[1], "\x13", "\x1b", "\x1b"]
         for key in keys[: 2 if broken else None]:
             terminal.send(key)
-            terminal.settle(0.2, 3)
+            terminal.settle(*((0.5, 4) if broken else (0.2, 3)))
         found = misprinted(terminal.raw)
         found += [] if terminal.alive else ["the app has left"]
         size = len(terminal.raw)

@@ -4,14 +4,15 @@
 files is a picture that any browser shows.
 """
 
+import contextlib
 import difflib
 import math
 import os
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from textual.widgets import Select
 
 from rnn_tui.preferences import Preferences
 from rnn_tui.runs.labels import set_labels
+from rnn_tui.runs.listing import Listing
 from rnn_tui.training.estimate import Estimate, Memory
 from rnn_tui.tui.app import RnnTuiApp
 from rnn_tui.tui.dialogs import Help
 from rnn_tui.tui.engine_client import EngineClient
-from rnn_tui.tui.machine import Load
+from rnn_tui.tui.machine import Load, Sampler
 from rnn_tui.tui.panes.prompt_settings import PromptSettings
 from rnn_tui.tui.settings_dialog import SettingsDialog
 
@@ -117,346 +119,325 @@ class Screen:
         return "\n".join(["the text is the same, the colours are not", *told[:12]]) if told else ""
 
 
-Check = Callable[..., Awaitable[None]]
+class Stage:
+    """An app at one size, and the screens of it that are not what was accepted."""
+
+    def __init__(self, app: RnnTuiApp, pilot: Any, until: Any, screen_text: Any) -> None:
+        self.app, self.pilot = app, pilot
+        self._until, self._text = until, screen_text
+        self.wrong: list[str] = []
+        self.found: dict[str, str] = {}
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def until(self, *wanted: Callable[[], object] | str) -> None:
+        """Wait until all of this holds, or is to be read."""
+        await self._until(
+            self.pilot,
+            lambda: all(one in self._text(self.app) if isinstance(one, str) else one() for one in wanted),
+            30.0,
+        )
+
+    async def look(self, name: str, *wanted: Callable[[], object] | str) -> None:
+        """Wait for a screen to become the accepted one; take note of what differs if it settles at another."""
+        await self.until(*wanted)
+        path = SNAPSHOTS / f"{name}-{self.app.size.width}x{self.app.size.height}.svg"
+        accepted = Screen.of(path.read_text()) if path.exists() and not WRITE else None
+        svg, since = "", time.monotonic()
+        while not svg or time.monotonic() - since < STILL:
+            before, svg = svg, normalised(self.app.export_screenshot(title="rnn-tui", simplify=True))
+            if svg != before:
+                screen, since = Screen.of(svg), time.monotonic()
+                if screen == accepted:
+                    return
+            await self.pilot.pause(0.05)
+        if WRITE:
+            path.write_text(svg)
+            return
+        difference = accepted.difference(screen) if accepted else "no such screen was accepted yet"
+        self.wrong.append(f"{path.stem}: {difference}")
+        self.found[f"{path.stem}.new.svg"] = svg
+
+    async def give(self, *lines: str) -> None:
+        """Give lines to the models of the Prompt pane, each when the one before is answered."""
+        pane: Any = self.app.pane("prompt")
+        for line in (*lines, None):
+            await self.until(lambda: not pane.feed.writing and not pane.client.busy)
+            if line is not None:
+                pane.line.input.value = line
+                await self.press("enter")
 
 
 @pytest.fixture
-def check(until: Any, tmp_path: Path) -> Check:
-    """Return a function that waits until a screen is the accepted one, and fails with what differs if it settles
-    at another."""
+def stage(
+    until: Any, screen_text: Any, tmp_path: Path
+) -> Callable[..., contextlib.AbstractAsyncContextManager[Stage]]:
+    """Return a context with an app of one size; it fails at its end with all screens that differ.
 
-    async def compare(pilot: Any, name: str, condition: Callable[[], bool]) -> None:
-        await until(pilot, condition)
-        path = SNAPSHOTS / f"{name}.svg"
-        accepted = Screen.of(path.read_text()) if path.exists() and not WRITE else None
-        last, since = "", time.monotonic()
-        while not last or time.monotonic() - since < STILL:
-            svg = normalised(pilot.app.export_screenshot(title="rnn-tui", simplify=True))
-            if svg != last:
-                last, since = svg, time.monotonic()
-                screen = Screen.of(svg)
-                if accepted is not None and not accepted.difference(screen):
-                    return
-            await pilot.pause(0.05)
-        if WRITE:
-            path.write_text(last)
-            return
-        new = tmp_path.with_name(f"{name}.new.svg")
-        new.write_text(last)
-        told = accepted.difference(screen) if accepted else "there is no such snapshot yet"
-        pytest.fail(f"{name}: {told}\n\nfound: {new}\nto accept: {ACCEPT}", pytrace=False)
+    One app shows many screens: a start takes longer than all of them.
+    """
 
-    return compare
+    @contextlib.asynccontextmanager
+    async def start(
+        width: int, height: int, theme: str = "rnn-dark", *, ascii: bool = False
+    ) -> AsyncIterator[Stage]:
+        app = RnnTuiApp(Path("runs"), ascii=ascii, preferences=Preferences(theme=theme))
+        async with app.run_test(size=(width, height)) as pilot:
+            it = Stage(app, pilot, until, screen_text)
+            await it.until(lambda: app.ready and app.descriptions is not None)
+            yield it
+        for name, svg in it.found.items():
+            tmp_path.with_name(name).write_text(svg)
+        if it.wrong:
+            told = "\n\n".join(it.wrong)
+            pytest.fail(
+                f"{told}\n\nthe new ones are in {tmp_path.parent}\nto accept: {ACCEPT}", pytrace=False
+            )
+
+    return start
 
 
+LOAD = Load(cores=3.9, memory=512_000_000, machine=0.98, count=4, used=6_100_000_000, total=16_000_000_000)
 ESTIMATE = Estimate(
-    parameters=342_590, memory=Memory(base=250_000_000, weights=1, gradients=1, optimiser=2, working=3, peak=185_000_000),
+    parameters=342_590,
+    memory=Memory(base=250_000_000, weights=1, gradients=1, optimiser=2, working=3, peak=185_000_000),
     seconds_per_step=0.0825, tokens_per_second=24_826.0, steps_per_epoch=23, seconds_per_epoch=125.0, steps=230,
     seconds=7200.0, threads=3, device="cpu", engine="eager", note="only the first step was timed",
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
-def fixed(no_children: None, runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def fixed(
+    no_children: None, runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Nothing on a screen depends on the moment, the machine, or where the test runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RNN_TUI_CONFIG_DIR", "config")
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
     monkeypatch.setattr(time, "time", lambda: NOW)
-    load = Load(
-        cores=3.9, memory=512_000_000, machine=0.98, count=4, used=6_100_000_000, total=16_000_000_000
-    )
+    monkeypatch.setattr(Sampler, "sample", lambda _, view, **__: LOAD if view.alive else None)
+    look = Listing.look
     monkeypatch.setattr(
-        "rnn_tui.tui.machine.Sampler.sample", lambda _, view, **__: load if view.alive else None
+        Listing, "look", lambda self: [replace(one, path=Path("runs", one.name)) for one in look(self)]
     )
     monkeypatch.setattr("rnn_tui.runs.listing.folder_size", lambda _: 3_400_000)
     monkeypatch.setattr("rnn_tui.tui.panes.corpus.try_model", lambda *_: ESTIMATE)
     for pane, engine in (("prompt", "fake_engine"), ("inspect_session", "panes/fake_inspector")):
         fake = [sys.executable, str(Path(__file__).parent / f"{engine}.py")]
         monkeypatch.setattr(f"rnn_tui.tui.panes.{pane}.EngineClient", lambda fake=fake: EngineClient(fake))
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
-def start(theme: str = "rnn-dark", *, ascii: bool = False) -> RnnTuiApp:
-    return RnnTuiApp(Path("runs"), ascii=ascii, preferences=Preferences(theme=theme))
+# -- runs -------------------------------------------------------------------------------------------------------------
 
 
-async def test_nothing_yet(check: Check, screen_text: Any) -> None:
-    app = start("ansi-dark", ascii=True)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await check(pilot, "nothing-80x24", lambda: app.ready and "d Demo" in screen_text(app))
+class Maker:
+    """Makes runs whose curves fall and waver."""
 
+    def __init__(self, make_run: Any) -> None:
+        self._make = make_run
 
-async def test_help_and_settings(check: Check, until: Any, screen_text: Any) -> None:
-    app = start()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.ready)
-        await pilot.press("question_mark")
-        await check(pilot, "help-80x24", lambda: isinstance(app.screen, Help))
-        await pilot.press("q", "f9")
-        await check(pilot, "settings-80x24", lambda: isinstance(app.screen, SettingsDialog))
+    def run(self, name: str, hours: float, *, arch: str = "lstm", size: int = 256, **start: Any) -> Any:
+        """Make a run of `hours` ago."""
+        config = {
+            "corpus": {"source": start.get("corpus", "stdlib")}, "tokenizer": {"name": "char"},
+            "model": {"arch": arch, "hidden_size": size}, "about": {"created": NOW - 3600 * hours},
+            "task": {"name": start.get("task", "next-token")},
+        }  # fmt: skip
+        run = self._make(name, config)
+        run.start(arch=arch, **start)
+        return run
 
-
-def prompted(finished: Any, *names: str) -> None:
-    """Make runs with a model, the first the newest; the fake engine reads its step from the file."""
-    for made, name in enumerate(reversed(names)):
-        finished(name, NOW - 3600 + made).folder.model_path.write_text("1500")
-
-
-async def talk(app: RnnTuiApp, pilot: Any, until: Any, *lines: str) -> Any:
-    """Give lines to the models of the Prompt pane, each when the one before is answered."""
-    pane: Any = app.pane("prompt")
-    for line in lines:
-        await until(pilot, lambda: not pane.feed.writing and not pane.client.busy)
-        pane.line.input.value = line
-        await pilot.press("enter")
-    await until(pilot, lambda: not pane.feed.writing and not pane.client.busy)
-    return pane
-
-
-async def test_a_transcript_coloured_by_surprise(
-    check: Check, finished: Any, until: Any, screen_text: Any
-) -> None:
-    prompted(finished, "lstm-stdlib-1")
-    app = start()
-    async with app.run_test(size=(100, 30)) as pilot:
-        app.open_prompt("lstm-stdlib-1")
-        await until(pilot, lambda: "step 1,500" in screen_text(app))
-        pane: Any = app.pane("prompt")
-        pane.set_settings(PromptSettings(length=12, seed=7))
-        await talk(app, pilot, until, "def naïve(", "", "class ")
-        await pilot.press("f3")
-        await check(pilot, "prompt-100x30", lambda: "next token" in screen_text(app))
-
-
-async def test_two_models_side_by_side(check: Check, finished: Any, until: Any, screen_text: Any) -> None:
-    prompted(finished, "lstm-stdlib-1", "gru-stdlib-1")
-    app = start("rnn-light")
-    async with app.run_test(size=(160, 50)) as pilot:
-        app.open_prompt("lstm-stdlib-1")
-        await until(pilot, lambda: "step 1,500" in screen_text(app))
-        pane: Any = app.pane("prompt")
-        pane.set_settings(PromptSettings(length=30, seed=7))
-        await talk(app, pilot, until, "/compare gru-stdlib-1")
-        await until(
-            pilot, lambda: len(pane.stage.columns) == 2 and all(c.session.loaded for c in pane.stage.columns)
-        )
-        await talk(app, pilot, until, "def main():", "class ")
-        await check(pilot, "prompt-160x50", lambda: screen_text(app).count("class ") == 2)
-
-
-async def test_units_of_a_model(check: Check, finished: Any, until: Any, screen_text: Any) -> None:
-    prompted(finished, "lstm-stdlib-1")
-    app = start()
-    text = 'He said "yes, at 10" and Ann said "no".\nThen both of them went "home" at 11.\n' * 6
-    async with app.run_test(size=(160, 50)) as pilot:
-        await until(pilot, lambda: app.ready)
-        pane: Any = app.pane("inspect")
-        app.open_inspect("lstm-stdlib-1", text)
-        await until(pilot, lambda: pane.body.values is not None and pane.main.map.heat is not None)
-        pane.query_one("InspectSide Select", Select).value = "quotes"
-        await check(pilot, "inspect-160x50", lambda: "underlined in the text" in screen_text(app))
-
-
-def learn(run: Any, first: int, last: int, *, lift: float = 0.0) -> None:
-    """Write a curve that falls and wavers."""
-    for step in range(first, last + 1, 5):
-        loss = 4.17 * step**-0.13 + 0.08 * math.sin(step * 1.7) + lift
-        run.events.write(
-            "train", step, loss=loss, grad_norm=0.6 + 0.2 * math.sin(step), clipped=0.03, lr=0.004 * (1 - step / 4000),
-            tokens_per_second=41_000.0 + 900 * math.sin(step * 0.9), epoch=step / 440, tokens=step * 2048,
-            elapsed=step * 0.05, eta=(2000 - step) * 0.05,
-        )  # fmt: skip
-        if step % 100 == 0:
-            value = 4.17 * step**-0.13 + 0.06 + lift
+    def learn(self, run: Any, first: int, last: int, *, lift: float = 0.0) -> None:
+        for step in range(first, last + 1, 5):
+            loss = 4.17 * step**-0.13 + 0.08 * math.sin(step * 1.7) + lift
             run.events.write(
-                "validation", step, loss=value, perplexity=math.exp(value), bpc=value / math.log(2),
-                bpb=value / math.log(2), tokens=100_000, seconds=0.4,
+                "train", step, loss=loss, grad_norm=0.6 + 0.2 * math.sin(step / 90), clipped=0.03,
+                lr=0.004 * (1 - step / 4000), tokens_per_second=41_000.0 + 900 * math.sin(step / 60),
+                epoch=step / 440, tokens=step * 2048, elapsed=step * 0.05, eta=(2000 - step) * 0.05,
             )  # fmt: skip
-            run.events.write("checkpoint", step, reason="validation", name=f"step-{step:08}")
+            if step % 100 == 0:
+                value = 4.17 * step**-0.13 + 0.06 + lift
+                run.events.write(
+                    "validation", step, loss=value, perplexity=math.exp(value), bpc=value / math.log(2),
+                    bpb=value / math.log(2), tokens=100_000, seconds=0.4,
+                )  # fmt: skip
+                run.events.write("checkpoint", step, reason="validation", name=f"step-{step:08}")
 
+    def sample(self, run: Any, step: int) -> None:
+        """Write two samples, of which one repeats the training text."""
+        text = "self, name):\n        return self._items[name]\n\n    def keys("
+        copied = {
+            "novel": 0.31,
+            "n": 8,
+            "held_out": 0.46,
+            "longest": 31,
+            "at": 12,
+            "spans": [[9, 40]],
+            "chars": 62,
+        }
+        copied |= {"mark": 24, "compared": 1.0}
+        run.events.write("sample", step, prompt="def get(", text=text, temperature=0.5, **copied)
+        text = "os\n\nclass Reader(Base):\n    pass"
+        run.events.write("sample", step, prompt="import ", text=text, temperature=1.0)
 
-def sample(run: Any, step: int) -> None:
-    """Write samples, of which one repeats the training text."""
-    copied = {
-        "novel": 0.31,
-        "n": 8,
-        "held_out": 0.46,
-        "longest": 31,
-        "at": 12,
-        "spans": [[9, 40]],
-        "chars": 62,
-    }
-    text = "self, name):\n        return self._items[name]\n\n    def keys("
-    run.events.write(
-        "sample", step, prompt="def get(", text=text, temperature=0.5, mark=24, compared=1.0, **copied
-    )
-    run.events.write(
-        "sample", step, prompt="import ", text="os\n\nclass Reader(Base):\n    pass", temperature=1.0
-    )
+    def complete(self, name: str, hours: float, *, lift: float, **more: Any) -> Any:
+        """Make a run that is complete and has a model, which the fake engines take for one of step 1,500."""
+        run = self.run(name, hours, total_steps=1500, **more)
+        self.learn(run, 5, 1500, lift=lift)
+        run.events.write("end", 1500, reason="finished", elapsed=75.0, epochs=3.4)
+        best = 4.17 * 1500**-0.13 + 0.06 + lift
+        run.status("finished", 1500, total_steps=1500, best_loss=best, time=NOW - 3500 * hours)
+        run.folder.model_path.write_text("1500")
+        return run
 
+    def living(self, name: str) -> Any:
+        """Make a run that trains, whose rate was changed."""
+        run = self.run(name, 0.02, engine="compiled")
+        run.hold()
+        self.learn(run, 5, 600)
+        run.events.write("command", 600, command="set", args={"lr": 0.002}, origin="app")
+        self.sample(run, 600)
+        self.learn(run, 605, 900)
+        run.status("running", 900, total_steps=2000, best_loss=1.782, tokens_per_second=41_000.0, eta=55.0)
+        return run
 
-async def test_a_run_that_trains(check: Check, make_run: Any, screen_text: Any) -> None:
-    run = make_run()
-    run.hold()
-    run.start(engine="compiled", precision="fp32")
-    learn(run, 5, 600)
-    run.events.write("command", 600, command="set", args={"lr": 0.002}, origin="app")
-    sample(run, 600)
-    learn(run, 605, 900)
-    run.status("running", 900, total_steps=2000)
-    app = start()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await check(pilot, "train-80x24", lambda: "step 900 of 2,000" in screen_text(app))
+    def diverged(self, name: str, hours: float) -> Any:
+        """Make a run that went back once, and was given up then."""
+        run = self.run(name, hours, arch="rnn")
+        self.learn(run, 5, 400)
+        run.events.write("divergence", 400, what="exploding", message="the loss grew from 1.98 to 21.4")
+        told = "went back from step 400 to step 300; the learning rate is 2.00e-3 now"
+        run.events.write("rollback", 400, to_step=300, lr=0.002, message=told)
+        self.learn(run, 305, 500)
+        run.events.write("train", 505, loss=math.nan, grad_norm=math.nan, lr=0.0019)
+        told = "the loss is not finite at step 505; a smaller learning rate may help"
+        run.events.write("divergence", 505, what="not-finite", message=told)
+        run.events.write("end", 505, reason="diverged", message=told)
+        run.status("diverged", 505, total_steps=2000, message=told, best_loss=1.919, time=NOW - 3500 * hours)
+        return run
 
-
-async def test_a_run_that_went_back_and_diverged(check: Check, make_run: Any, screen_text: Any) -> None:
-    run = make_run()
-    run.start()
-    learn(run, 5, 400)
-    run.events.write("divergence", 400, what="exploding", message="the loss grew from 1.98 to 21.4")
-    run.events.write(
-        "rollback", 400, to_step=300, lr=0.002, message="went back from step 400 to 300 with half the rate"
-    )
-    learn(run, 305, 500)
-    run.events.write("train", 505, loss=math.nan, grad_norm=math.nan, lr=0.0019)
-    told = "the loss is not finite at step 505; a smaller learning rate may help"
-    run.events.write("divergence", 505, what="not-finite", message=told)
-    run.events.write("end", 505, reason="diverged", message=told)
-    run.status("diverged", 505, total_steps=2000, message=told)
-    app = start()
-    async with app.run_test(size=(100, 30)) as pilot:
-        await check(pilot, "diverged-100x30", lambda: "step 505" in screen_text(app))
-
-
-async def test_a_forecast_that_is_complete(check: Check, make_run: Any, until: Any, screen_text: Any) -> None:
-    run = make_run(
-        "lstm-sine-1", {"corpus": {"source": "sine"}, "task": {"name": "series"}, "model": {"arch": "lstm"}}
-    )
-    run.start(
-        task="series", unit="squared error", measures=["mse", "rmse"], baselines={"persistence": 0.15},
-        tokenizer="", corpus="sine", parameters=17_000, total_steps=300,
-    )  # fmt: skip
-    for step in range(5, 301, 5):
-        error = 0.4 / math.sqrt(step)
-        run.events.write(
-            "train",
-            step,
-            loss=error,
-            lr=0.01,
-            tokens_per_second=9000.0,
-            tokens=step * 64,
-            elapsed=step * 0.02,
-        )
-        if step % 50 == 0:
+    def series(self, name: str, hours: float) -> Any:
+        """Make a run on a sine, which is complete."""
+        run = self.run(
+            name, hours, task="series", unit="squared error", measures=["mse", "rmse"], corpus="sine", tokenizer="",
+            baselines={"persistence": 0.15}, parameters=17_000, total_steps=300,
+        )  # fmt: skip
+        for step in range(5, 301, 5):
+            error = 0.4 / step**0.5
             run.events.write(
-                "validation", step, loss=error * 1.1, mse=error * 1.1, rmse=math.sqrt(error * 1.1)
-            )
-    truth = [round(math.sin(t / 8), 3) for t in range(120)]
-    late = [None] * 10 + [round(0.9 * math.sin((t - 2) / 8), 3) for t in range(10, 120)]
-    run.events.write(
-        "forecast", 300, columns=["x"], begin=600, every=1, truth=truth, forecasts={"1": truth, "64": late},
-        errors={"1": 0.0012, "64": 0.047}, persistence={"1": 0.008, "64": 0.31},
-    )  # fmt: skip
-    run.events.write("end", 300, reason="finished", elapsed=6.0, epochs=3.0)
-    run.status("finished", 300, total_steps=300, best_loss=0.0254)
-    app = start("rnn-light")
-    async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: app.ready and "step 300" in screen_text(app))
-        await pilot.press("f")
-        await check(pilot, "series-100x30", lambda: "━ truth" in screen_text(app))
+                "train", step, loss=error, lr=0.01, grad_norm=error, tokens_per_second=9000.0, tokens=step * 64,
+                elapsed=step * 0.02,
+            )  # fmt: skip
+            if step % 50 == 0:
+                run.events.write(
+                    "validation", step, loss=error + 0.002, mse=error + 0.002, rmse=(error + 0.002) ** 0.5
+                )
+        truth, near, far = (
+            [round(size * math.sin((t - late) / 16), 3) for t in range(120)]
+            for size, late in ((1.0, 0), (0.95, 2), (0.7, 12))
+        )
+        run.events.write(
+            "forecast", 300, columns=["x"], begin=600, every=1, truth=truth,
+            forecasts={"1": near, "64": [None] * 20 + far[20:]},
+            errors={"1": 0.0125, "64": 0.047}, persistence={"1": 0.08, "64": 0.31},
+        )  # fmt: skip
+        run.events.write("end", 300, reason="finished", elapsed=6.0, epochs=3.0)
+        run.status("finished", 300, total_steps=300, best_loss=0.0251, time=NOW - 3500 * hours)
+        return run
 
 
-async def test_a_run_among_others(
-    check: Check, make_run: Any, finished: Any, until: Any, screen_text: Any
-) -> None:
-    for name in ("gru-stdlib-1", "rnn-stdlib-1"):
-        finished(name, NOW - 7200)
-    run = make_run("lstm-stdlib-2")
-    run.hold()
-    run.start()
-    learn(run, 5, 1500, lift=-0.1)
-    sample(run, 1500)
-    run.events.write("note", 1500, message="compiling took 41 s")
-    run.status("running", 1500, total_steps=2000)
-    app = start()
-    async with app.run_test(size=(160, 50)) as pilot:
-        await until(pilot, lambda: app.ready and "step 1,500" in screen_text(app))
+@pytest.fixture
+def maker(make_run: Any) -> Maker:
+    return Maker(make_run)
+
+
+# -- screens ----------------------------------------------------------------------------------------------------------
+
+
+async def test_in_ascii_with_16_colours(stage: Any) -> None:
+    async with stage(80, 24, "ansi-dark", ascii=True) as it:
+        await it.look("nothing", "d Demo")
+
+
+async def test_at_80_columns(stage: Any, maker: Maker) -> None:
+    maker.living("lstm-stdlib-3")
+    labelled = maker.complete("gru-stdlib-2", 1, arch="gru", lift=0.05)
+    set_labels(labelled.folder, tags=["paper", "small"], note="the one for the figure")
+    maker.complete("lstm-stdlib-2", 5, lift=-0.1)
+    maker.diverged("rnn-stdlib-1", 26)
+    async with stage(80, 24) as it:
+        app = it.app
+        await it.look("train", "step 900 of 2,000")
+        await it.press("question_mark")
+        await it.look("help", lambda: isinstance(app.screen, Help))
+        await it.press("q", "f9")
+        await it.look("settings", lambda: isinstance(app.screen, SettingsDialog))
+        await it.press("escape", "5")
+        await it.until("4 runs")
+        app.theme = "ansi-dark"
+        await it.press("j")
+        await it.look("runs", "the one for the figure")
+
+
+async def test_at_100_columns(stage: Any, maker: Maker) -> None:
+    maker.diverged("rnn-stdlib-1", 1)
+    maker.complete("lstm-stdlib-2", 5, lift=-0.1)
+    maker.series("lstm-sine-1", 7)
+    async with stage(100, 30) as it:
+        app = it.app
+        await it.look("diverged", "step 505")
+        app.open_prompt("lstm-stdlib-2")
+        await it.until("step 1,500")
+        prompt: Any = app.pane("prompt")
+        prompt.set_settings(PromptSettings(length=12, seed=7))
+        await it.give("def naïve(", "", "class ")
+        await it.press("f3", "f2", "escape")
+        await it.look("prompt", "next token", "settings")
+        await it.press("alt+1")
+        corpus: Any = app.pane("corpus")
+        corpus.look("fables-en")
+        await it.look("corpus", "342,590")
+        await it.press("p")
+        await it.look("pictures", lambda: corpus.tabs.active == "pictures")
+        app.theme = "rnn-light"
+        app.open_run("lstm-sine-1")
+        await it.until("lstm-sine-1", "step 300")
+        await it.press("f")
+        await it.look("series", "━ truth")
+
+
+async def test_at_160_columns(stage: Any, maker: Maker) -> None:
+    maker.sample(run := maker.complete("lstm-stdlib-2", 1, lift=-0.1, size=512), 1500)
+    maker.complete("gru-stdlib-2", 2, arch="gru", lift=0.05)
+    maker.diverged("rnn-stdlib-1", 26)
+    run.events.write("note", 1500, message="exported to lstm-stdlib-2.safetensors")
+    async with stage(160, 50) as it:
+        app = it.app
         monitor: Any = app.query_one("#monitor")
-        monitor.lay_over([Path("runs").absolute() / name for name in ("gru-stdlib-1", "rnn-stdlib-1")])
-        await check(pilot, "train-160x50", lambda: "gru-stdlib-1" in screen_text(app))
-
-
-def make_runs(make_run: Any, finished: Any) -> None:
-    """Make runs in four states, with and without labels."""
-    for hours, (name, best, arch, size) in enumerate(
-        [
-            ("lstm-stdlib-3", 1.412, "lstm", 512),
-            ("gru-stdlib-2", 1.467, "gru", 256),
-            ("lstm-fables-en-1", 1.903, "lstm", 64),
-        ],
-        1,
-    ):
-        run = finished(name, NOW - 3600 * hours, best, model={"arch": arch, "hidden_size": size})
-        run.status("finished", 200, total_steps=200, best_loss=best, time=NOW - 3500 * hours)
-    set_labels(run.folder, tags=["paper", "small"], note="the one for the figure")
-    crashed = make_run(
-        "rnn-stdlib-1",
-        {"corpus": {"source": "stdlib"}, "model": {"arch": "rnn"}, "about": {"created": NOW - 90_000}},
-    )
-    crashed.start(arch="rnn")
-    learn(crashed, 5, 100)
-    crashed.status("running", 100, total_steps=2000, time=NOW - 86_400)
-    living = make_run(
-        "lstm-stdlib-4",
-        {
-            "corpus": {"source": "stdlib"},
-            "tokenizer": {"name": "char"},
-            "model": {"arch": "lstm"},
-            "about": {"created": NOW - 60},
-        },
-    )
-    living.hold()
-    living.start()
-    learn(living, 5, 400)
-    living.status("running", 400, total_steps=2000, tokens_per_second=41_000.0, eta=80.0)
-
-
-async def test_the_table_of_runs(
-    check: Check, make_run: Any, finished: Any, open_runs: Any, screen_text: Any
-) -> None:
-    make_runs(make_run, finished)
-    app = start("ansi-dark")
-    async with app.run_test(size=(80, 24)) as pilot:
-        await open_runs(pilot, 5)
-        await pilot.press("j")
-        await check(pilot, "runs-80x24", lambda: "5 runs" in screen_text(app))
-
-
-async def test_runs_compared(
-    check: Check, make_run: Any, finished: Any, open_runs: Any, screen_text: Any
-) -> None:
-    make_runs(make_run, finished)
-    app = start("rnn-light")
-    async with app.run_test(size=(160, 50)) as pilot:
-        await open_runs(pilot, 5)
-        await pilot.press("j", "m", "j", "m")
-        await check(
-            pilot,
-            "runs-160x50",
-            lambda: "model.hidden_size" in screen_text(app) and "━ 2" in screen_text(app),
+        monitor.lay_over([run.folder.path.with_name(name) for name in ("gru-stdlib-2", "rnn-stdlib-1")])
+        await it.look("overlay", "step 1,500", "━ gru-stdlib-2", "━ rnn-stdlib-1")
+        app.open_inspect(
+            "lstm-stdlib-2", 'He said "yes, at 10" and Ann said "no".\nThen they went "home" at 11.\n' * 12
         )
-
-
-async def test_a_corpus_in_figures_and_pictures(check: Check, until: Any, screen_text: Any) -> None:
-    app = start()
-    async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: app.ready and app.descriptions is not None)
-        await pilot.press("1")
-        pane: Any = app.pane("corpus")
-        pane.look("fables-en")
-        await check(
-            pilot, "corpus-100x30", lambda: pane.reading is not None and "342,590" in screen_text(app)
-        )
-        await pilot.press("p")
-        await check(pilot, "corpus-pictures-100x30", lambda: pane.tabs.active == "pictures")
+        inspect: Any = app.pane("inspect")
+        await it.until(lambda: inspect.body.values is not None and inspect.main.map.heat is not None)
+        inspect.query_one("InspectSide Select", Select).value = "quotes"
+        await it.look("inspect", "underlined in the text")
+        app.theme = "rnn-light"
+        app.open_prompt("lstm-stdlib-2")
+        await it.until("step 1,500")
+        prompt: Any = app.pane("prompt")
+        prompt.set_settings(PromptSettings(length=30, seed=7))
+        await it.give("/compare gru-stdlib-2")
+        await it.until(lambda: sum(bool(one.session.loaded) for one in prompt.stage.columns) == 2)
+        await it.give("def main():", "class ")
+        await it.look("compare", lambda: it._text(app).count("class ") == 2)
+        await it.press("alt+5")
+        await it.until("3 runs")
+        await it.press("m", "j", "m")
+        await it.look("runs", "model.hidden_size", "━ 1  ━ 2")

@@ -1,7 +1,7 @@
 """The corpus pane: what a text is like, before anything is trained on it."""
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -206,7 +206,7 @@ class CorpusPane(Pane):
 
         self.reading = None
         self.remove_class("-found")
-        self._encoding = encoding_in(message) if Path(self.form.source).is_file() else ""
+        self._encoding = encoding_in(message) if os.path.isfile(self.form.source) else ""
         self._say(
             message + (f"; a: read a copy converted from {self._encoding}" if self._encoding else ""),
             bad=True,

@@ -141,6 +141,13 @@ class ModelBar(Vertical):
 
     def on_mount(self) -> None:
         self.take(self.path)
+        self.watch(self.query_one(Select), "expanded", self._folded, init=False)
+
+    def _folded(self, unfolded: bool) -> None:
+        """The list is closed: where the model is the same as before, go on with that."""
+        select = self.query_one(Select)
+        if not unfolded and self.path is not None and select.value == str(self.path):
+            self.post_message(self.Chosen(self.path).set_sender(self))
 
     @work(thread=True, exclusive=True)
     def find(self, choose: str = "", prompt: str = "", go: bool = False, *, any_run: bool = True) -> None:

@@ -13,6 +13,8 @@ from rnn_tui.tui.widgets.lines import Line, Lines
 Look = Literal["shades", "bars", "plain"]
 LOOKS: tuple[Look, ...] = ("shades", "bars", "plain")
 
+_STACKED = 8
+"""Characters before a token that are looked at for marks without width, as many as `safe_text` lets stack."""
 _CARRIED = 24
 """Cells of a word that are carried over to the next row; a longer one is broken."""
 
@@ -85,6 +87,8 @@ class _Wrapping:
         self._rows: list[Row] = []
         self._row: Row | None = None
         self._used = 0
+        self._tail = ""
+        """The last characters of the row."""
 
     def rows(self, pieces: Iterable[tuple[str, int, int, bool]]) -> list[Row]:
         plain = self._look == "plain"
@@ -131,6 +135,9 @@ class _Wrapping:
     def _put(self, text: str, style: str, token: int) -> None:
         if self._row is None:
             self._row = Row(token)
+        if self._tail and not text.isascii():  # each token is safe, but marks of many may stack on one letter
+            text = safe_text(self._tail + text, limit=None)[len(self._tail) :]
+        self._tail = (self._tail + text)[-_STACKED:]
         self._row.spans.append((text, style, token))
         self._used += cell_len(text)
 
@@ -161,7 +168,7 @@ class _Wrapping:
     def _end(self) -> None:
         if self._row is not None:
             self._rows.append(self._row)
-        self._row, self._used = None, 0
+        self._row, self._used, self._tail = None, 0, ""
 
 
 def _fitting(text: str, room: int) -> int:
