@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -46,14 +46,26 @@ class Preferences:
     ] = field(default_factory=dict)
 
 
-def read(environment: Mapping[str, str] | None = None) -> tuple[Preferences, list[str]]:
-    """Return the preferences, and a sentence for each one that is wrong and left out."""
+class Found(NamedTuple):
+    """What was read."""
+
+    chosen: Preferences
+    told: list[str]
+    """A sentence for each preference that is wrong and left out."""
+    origins: dict[str, str]
+    """Preference → the file or the variable that gives it, where it is no default."""
+
+
+def read(environment: Mapping[str, str] | None = None) -> Found:
+    """Return the preferences of the environment, over those of the settings file."""
     environment = os.environ if environment is None else environment
     values, told = _from_file(settings_file())
+    origins = dict.fromkeys(values, str(settings_file()))
     for info in fields(Preferences):
         name = f"RNN_TUI_APP_{info.name.upper()}"
         if info.name != "keys" and environment.get(name):
             values[info.name] = environment[name]
+            origins[info.name] = name
     right: dict[str, Any] = {}
     for key, value in values.items():
         try:
@@ -61,7 +73,8 @@ def read(environment: Mapping[str, str] | None = None) -> tuple[Preferences, lis
             right[key] = value
         except msgspec.ValidationError:
             told.append(f"app.{key} is {expected(key)}, not {str(value)[:40]!r}")
-    return msgspec.convert(right, Preferences, strict=False), told
+    chosen = msgspec.convert(right, Preferences, strict=False)
+    return Found(chosen, told, {key: origins[key] for key in right})
 
 
 def _from_file(path: Path) -> tuple[dict[str, Any], list[str]]:

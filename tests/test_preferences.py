@@ -17,9 +17,11 @@ def put(text):
 
 def test_the_environment_is_stronger_than_the_file():
     put('[app]\ntheme = "nord"\nfps = 30\nmouse = false\n[app.keys]\n"train.pause" = "z"\n')
-    chosen, told = read({"RNN_TUI_APP_THEME": "dracula", "RNN_TUI_APP_ASCII": "true"})
+    chosen, told, origins = read({"RNN_TUI_APP_THEME": "dracula", "RNN_TUI_APP_ASCII": "true"})
     assert chosen == Preferences(theme="dracula", fps=30, mouse=False, ascii=True, keys={"train.pause": "z"})
     assert told == []
+    of_file = dict.fromkeys(("fps", "mouse", "keys"), str(settings_file()))
+    assert origins == of_file | {"theme": "RNN_TUI_APP_THEME", "ascii": "RNN_TUI_APP_ASCII"}
 
 
 @pytest.mark.parametrize(
@@ -36,9 +38,7 @@ def test_the_environment_is_stronger_than_the_file():
 )
 def test_what_is_wrong_is_told_and_left_out(text, expected):
     put(text)
-    chosen, told = read({})
-    assert chosen == Preferences()
-    assert told == expected
+    assert read({}) == (Preferences(), expected, {})
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_written_and_read_again():
     }
     write("theme", None)
     write("smoothing", None)
-    assert read({}) == (Preferences(), [])
+    assert read({}) == (Preferences(), [], {})
     assert settings_file().stat().st_mode & 0o077 == 0 or os.name == "nt"
 
 

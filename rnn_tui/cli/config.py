@@ -1,6 +1,7 @@
 """`rnn-tui config`: what the settings are and which layer each comes from."""
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -9,7 +10,7 @@ from rnn_tui.cli.complete import recipes
 from rnn_tui.cli.output import emit, out, say, shown, table
 from rnn_tui.cli.settings import settings_options
 from rnn_tui.paths import settings_file
-from rnn_tui.preferences import SECTION, Preferences
+from rnn_tui.preferences import SECTION, Preferences, read
 from rnn_tui.training.config import Layer, resolve, sections, to_dict
 from rnn_tui.training.layers import combine
 
@@ -42,6 +43,11 @@ def show(layers: list[Layer], recipe_name: str | None, as_json: bool) -> None:
         for section, settings in to_dict(resolved.config).items()
         for key, value in settings.items()
     }
+    app = read()
+    for key, value in asdict(app.chosen).items():
+        values[f"{SECTION}.{key}"] = (value, app.origins.get(key, "default"))
+    for complaint in app.told:
+        say(f"warning: {complaint}")
     if as_json:
         emit({name: {"value": value, "origin": origin} for name, (value, origin) in values.items()})
     else:
@@ -105,11 +111,11 @@ def keys(as_json: bool) -> None:
     """List what keys of the app do, with the name that [app.keys] knows each by."""
     from rnn_tui.tui.key_tables import key_tables
 
-    listed = [
-        {"id": row.id, "keys": row.key, "does": row.tooltip}
-        for table in key_tables().values()
-        for row in table
-    ]
+    by_id: dict[str, dict[str, str]] = {}
+    for row in (row for rows in key_tables().values() for row in rows):
+        entry = by_id.setdefault(str(row.id), {"id": str(row.id), "keys": row.key, "does": ""})
+        entry["does"] = "; ".join(dict.fromkeys(filter(None, (entry["does"], row.tooltip))))
+    listed = list(by_id.values())
     if as_json:
         emit(listed)
     else:

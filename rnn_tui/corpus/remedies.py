@@ -185,7 +185,7 @@ _TABLE: "tuple[tuple[str, Callable[[Finding, Statistics, Present], Remedy | None
     ("validation has only", _held_out),
     ("are unknown", _larger_vocabulary),
     ("occur only once in training", _rare),
-    ("characters occur only in held-out text", _strange),
+    ("only in held-out text: ", _strange),
     ("of the lines occurred before", _lines_twice),
     ("lies in passages of", _lines_twice),
     ("have the source of a training line", _lines_twice),

@@ -216,7 +216,9 @@ def _held_out_findings(found: CorpusStatistics, sizes: dict[str, Any]) -> Iterat
     unknown, tokens = (sum(getattr(split, what) for split in held_out) for what in ("unknown", "tokens"))
     if found.held_out_only:
         shown = " ".join(found.held_out_only[:10]) + (" …" if len(found.held_out_only) > 10 else "")
-        text = f"{len(found.held_out_only):,} characters occur only in held-out text: {shown}"
+        count = len(found.held_out_only)
+        what = "1 character occurs" if count == 1 else f"{count:,} characters occur"
+        text = f"{what} only in held-out text: {shown}"
         yield Finding("note", text, "use a longer training text, or clean both alike with normalising steps")
     if unknown > 0.01 * tokens:
         text = f"{unknown / tokens:.1%} of the held-out tokens are unknown; the loss on them says little"

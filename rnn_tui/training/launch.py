@@ -4,6 +4,7 @@ Everything that can be wrong is found before anything is written: settings, plug
 one batch fits. Preparing the corpus here also fills the cache that the worker then reads.
 """
 
+import os
 import secrets
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def lasting_source(source: str) -> str:
     Raises:
         InputError: for one that is not UTF-8: config.toml cannot hold it.
     """
-    lasting = str(Path(source).absolute()) if source != "-" and Path(source).exists() else source
+    lasting = str(Path(source).absolute()) if source != "-" and os.path.exists(source) else source
     try:
         lasting.encode()
     except UnicodeEncodeError:

@@ -101,8 +101,9 @@ def extend(run: RunFolder, budget: Mapping[str, float]) -> RunConfig:
     """
     with RunLock.acquire(run):
         values = run.read_config()
+        before = values.get("budget")
         section = dict.fromkeys(BUDGETS, 0) | dict(budget)
-        replaced = values | {"budget": {**values.get("budget", {}), **section}}
+        replaced = values | {"budget": {**(before if isinstance(before, Mapping) else {}), **section}}
         config = _checked(run, replaced)
         status = run_state(run).status
         if status is not None:

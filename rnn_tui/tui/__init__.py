@@ -5,7 +5,7 @@ Textual reads its switches when it is imported, so they are set here, before any
 
 from rnn_tui.preferences import prepare_environment, read
 
-PREFERENCES, COMPLAINTS = read()
+PREFERENCES, COMPLAINTS, _ = read()
 """What the user chose when this process began, and what was wrong with it."""
 
 prepare_environment(PREFERENCES)

@@ -1,5 +1,6 @@
 """The app's shell: six panes, a tab bar, a footer, and what panes ask of it."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -56,6 +57,7 @@ class RnnTuiApp(TerminalApp):
     * { scrollbar-size-vertical: 1; }
     ContentSwitcher { height: 1fr; }
     Footer { background: $panel; }
+    CommandPalette SearchIcon { display: none; }
     Toast { max-width: 70; }
     """
 
@@ -90,11 +92,12 @@ class RnnTuiApp(TerminalApp):
                 "Go to the pane before, even while typing",
                 priority=True,
             ),
-            bind("question_mark,f1", "help", "Help", "Show every key", footer=True, shown_as="?"),
+            bind("question_mark", "help", "Help", "Show every key", footer=True, shown_as="?"),
+            bind("f1", "help", "Help", "Show every key, even while typing", priority=True),
             bind("f9", "settings", "Settings", "Choose colours, keys and the like"),
             bind("g", "jump", "Jump", "Put a letter on every part of the screen and go to one"),
             bind("ctrl+g", "jump", "Jump", "Jump, even while typing", priority=True),
-            bind("u", "undo_last", "Undo", "Take back what was just deleted"),
+            bind("u", "undo_last", "Undo", "Take back what was last deleted or changed"),
             bind("q", "quit", "Quit", "Leave the app; training goes on", footer=True),
             bind(
                 "ctrl+q", "quit", "Quit", "Leave the app, even while typing; training goes on", priority=True
@@ -116,6 +119,8 @@ class RnnTuiApp(TerminalApp):
         self._memory_path = state_dir() / "app.json"
         self._memory = read_memory(self._memory_path)
         super().__init__()
+        with contextlib.suppress(OSError):  # the folder that it is started in may be gone, now or later
+            runs_dir = runs_dir.absolute()
         self.runs_dir = runs_dir
         self.demo = demo
         self.preferences = preferences

@@ -1,6 +1,7 @@
 """The three dialogs of the app: a question, a value, the help page."""
 
 from collections.abc import Callable, Iterable
+from textwrap import fill
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -26,6 +27,10 @@ BOX = """
     .error { color: $text-error; height: auto; }
 """
 
+
+_HELP_WIDTH = 76
+_AROUND = 8
+"""Cells of border, padding and scroll bar."""
 
 Answer = TypeVar("Answer")
 
@@ -58,7 +63,7 @@ class Dialog(Modal[str | None]):
 class Confirm(Dialog):
     """Asks before something that cannot be taken back; answers "yes" or None."""
 
-    DEFAULT_CSS = f"Confirm {{ {BOX} }}"
+    DEFAULT_CSS = f"Confirm {{ {BOX} #keys {{ margin-top: 1; }} }}"
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("y,enter", "dismiss('yes')", "Yes", "Do it", footer=True),
         bind("n", "dismiss(None)", "No", "Leave it", footer=True),
@@ -73,7 +78,7 @@ class Confirm(Dialog):
             yield Static(Content(self.question))
             if self.explanation:
                 yield Static(Content(self.explanation), classes="hint")
-            yield Static(Content("y yes    n no"), classes="hint")
+            yield Static(Content("y yes    n no"), id="keys", classes="hint")
 
 
 class Ask(Dialog):
@@ -90,7 +95,7 @@ class Ask(Dialog):
             yield Static(Content(self.question))
             yield LineInput(self.value)
             yield Static("", classes="error")
-            yield Static(Content("enter set    esc cancel"), classes="hint")
+            yield Static(Content("enter keeps it    esc cancels"), classes="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -106,7 +111,7 @@ class Help(Dialog):
 
     DEFAULT_CSS = f"""
     Help {{ {BOX}
-        & > .box {{ width: 76; height: 90%; }}
+        & > .box {{ width: {_HELP_WIDTH}; height: 90%; }}
     }}
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -130,7 +135,11 @@ class Help(Dialog):
                 for row in table:
                     by_action.setdefault(row.action, []).append(row)
                 text = "\n".join(
-                    f"{' '.join(self.key_name(row) for row in same):>12}  {same[0].tooltip}"
+                    fill(
+                        f"{' '.join(self.key_name(row) for row in same):>12}  {same[0].tooltip}",
+                        max(40, min(_HELP_WIDTH, self.app.size.width * 95 // 100) - _AROUND),
+                        subsequent_indent=" " * 14,
+                    )
                     for same in by_action.values()
                 )
                 yield Static(Content(safe_text(text, newlines=True) + "\n"))

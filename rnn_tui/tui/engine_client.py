@@ -301,4 +301,6 @@ class EngineClient:
             if lines and not self._reason
             else ""
         )
-        return EngineGone(f"the prompt engine is gone: {how}{last}; the next prompt starts a new one")
+        return EngineGone(
+            f"the engine that runs the model is gone: {how}{last}; ask again, and a new one starts"
+        )

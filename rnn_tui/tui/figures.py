@@ -134,11 +134,15 @@ def _engine(history: History, width: int) -> list[Line]:
     if not rung:
         return []
     threads = history.number("threads", start)
-    told = f"{rung}{f', {threads_of(threads)}' if threads and start.get('device') == 'cpu' else ''}"
-    lines: list[Line] = [(), (("engine      ", "muted"), (told, "plain"))]
+    how = f"{rung}{f', {threads_of(threads)}' if threads and start.get('device') == 'cpu' else ''}"
+    lines: list[Line] = [(), (("engine      ", "muted"), (how, "plain"))]
     reason = f.one_line(start.get("engine_reason") or "", 200)
-    rows = wrap(reason, max(10, width - 12))[:_REASON_ROWS] if reason else []
-    return [*lines, *(((" " * 12, "muted"), (reason[begin:end], "muted")) for begin, end in rows)]
+    room = max(10, width - 12)
+    rows = wrap(reason, room) if reason else []
+    told = [reason[begin:end] for begin, end in rows[:_REASON_ROWS]]
+    if len(rows) > _REASON_ROWS:
+        told[-1] = f.one_line(reason[rows[_REASON_ROWS - 1][0] :], room)
+    return [*lines, *(((" " * 12, "muted"), (text, "muted")) for text in told)]
 
 
 def threads_of(count: float) -> str:

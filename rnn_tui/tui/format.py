@@ -15,9 +15,11 @@ def count(value: float | None) -> str:
 
 
 def short(value: float | None) -> str:
-    """Three digits and a letter: 41.2k, 1.25M."""
+    """Three digits and a letter: 41.2k, 1.25M; from a million million on an exponent: 4.48e36."""
     if value is None or not math.isfinite(value):
         return "-" if value is None else str(value)
+    if abs(value) >= 9.995e11:
+        return rate(value)
     for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= limit * 0.9995:
             return f"{_three(value / limit)}{letter}"

@@ -18,12 +18,15 @@ _MARGIN = 11
 """Cells that the step before a note takes."""
 
 
-def notes(history: History, rows: int, *, bad_lines: int = 0, final: bool = False) -> list[Line]:
+def notes(
+    history: History, rows: int, width: int = 400, *, bad_lines: int = 0, final: bool = False
+) -> list[Line]:
     """Return the newest notes, oldest first, and last what is wrong with the log itself; at most `rows`.
 
-    With `final` the evaluation of a run that is complete is among them.
+    A note that is longer than `width` cells ends in an ellipsis. With `final` the evaluation of a run that is complete
+    is among them.
     """
-    lines = [_note(note) for note in history.notes]
+    lines = [_note(note, max(20, width - _MARGIN)) for note in history.notes]
     if bad_lines:
         lines.append(((f"{bad_lines} damaged lines in events.jsonl were left out", "warn"),))
     figures = evaluation(history) if final else []
@@ -33,8 +36,9 @@ def notes(history: History, rows: int, *, bad_lines: int = 0, final: bool = Fals
     return lines[-rows:] if rows > 0 else []
 
 
-def _note(note: Note) -> Line:
-    return ((f"{f.count(note.step):>9}  ", "muted"), (note.text, _STYLES.get(note.kind, "muted")))
+def _note(note: Note, room: int | None = None) -> Line:
+    text = note.text if room is None else f.one_line(note.text, room)
+    return ((f"{f.count(note.step):>9}  ", "muted"), (text, _STYLES.get(note.kind, "muted")))
 
 
 def all_notes(found: Iterable[Note], width: int) -> list[Line]:

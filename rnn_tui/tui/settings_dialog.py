@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.events import DescendantFocus
 from textual.widgets import Static
 
 from rnn_tui.errors import DiskError, InputError, UsageError
@@ -31,6 +32,7 @@ class SettingsDialog(Dialog):
         & > .box {{ width: 100; padding: 1 2; }}
         .title {{ text-style: bold; margin-bottom: 1; }}
         .hint {{ margin-top: 1; height: auto; }}
+        #meaning {{ margin-top: 1; height: 1; }}
         Field > .label {{ width: 12; }}
         Field > Entry, Field > Select {{ width: 24; }}
     }}
@@ -54,6 +56,7 @@ class SettingsDialog(Dialog):
                     info = replace(info, type="choice", choices=(_LAST, *self._themes))
                     value = value or _LAST
                 yield Field(SECTION, info, value)
+            yield Static("", id="meaning")
             yield Static(Content("ctrl+s keeps them    esc leaves them"), classes="hint")
             where = safe_text(settings_file(), limit=200)
             yield Static(
@@ -66,6 +69,12 @@ class SettingsDialog(Dialog):
         super().on_mount()
         self._theme_before = self.app.theme
         self.query(Field).first().focus_editor()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Show the whole help of the row that has the cursor; beside the row there may be no room for it."""
+        field = event.widget.parent
+        text = field.info.help if isinstance(field, Field) else ""
+        self.query_one("#meaning", Static).update(Content(safe_text(text)))
 
     def on_field_changed(self, event: Field.Changed) -> None:
         """Show a theme as soon as it is chosen."""

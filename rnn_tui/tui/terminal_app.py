@@ -20,7 +20,6 @@ from rnn_tui.safetext import safe_text
 from rnn_tui.tui import clipboard, crash
 from rnn_tui.tui.updates import TightUpdate
 
-
 _move_page = OptionList._move_page
 
 

@@ -226,3 +226,18 @@ def test_path_and_init(cli):
     assert convert(app, Preferences) == Preferences()
     assert resolve([("file", settings)]).config == resolve([]).config
     assert cli("config", "init").code == 4
+
+
+def test_preferences_of_the_app_are_shown_with_their_origins(cli, monkeypatch):
+    file = config_dir() / "config.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('[app]\ntheme = "nord"\nfsp = 3\n')
+    monkeypatch.setenv("RNN_TUI_APP_FPS", "20")
+    found = shown(cli)
+    assert found["app.theme"] == ("nord", str(file))
+    assert found["app.fps"] == (20, "RNN_TUI_APP_FPS")
+    assert found["app.mouse"] == (True, "default")
+    assert "there is no setting app.fsp; did you mean 'fps'?" in cli("config", "show", "--json").err
+    rows = {row["id"]: row for row in cli("config", "keys", "--json").json}
+    assert rows["app.help"]["keys"] == "question_mark"
+    assert rows["train.pause"]["does"] == "Pause training; Go on training after a pause"

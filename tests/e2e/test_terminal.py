@@ -1,4 +1,6 @@
-"""The whole path in a real pseudo-terminal: start the app, train from the form, watch, prompt, quit, find it again."""
+"""The whole path in a real pseudo-terminal: start the app, train from the form, watch, quit, find it again, prompt,
+look inside, filter, ask for help, change a setting.
+"""
 
 import os
 import sys
@@ -8,10 +10,13 @@ import pexpect
 import pyte
 import pytest
 
+from rnn_tui.paths import settings_file
 from rnn_tui.runs.folder import find_run
 from rnn_tui.runs.status import run_state
+from rnn_tui.toml import parse_toml
 
 COLUMNS, LINES = 80, 24
+ESCAPE, CTRL_G, CTRL_S, CTRL_U, F9, ALT_4 = "\x1b", "\x07", "\x13", "\x15", "\x1b[20~", "\x1b4"
 
 
 class Terminal:
@@ -46,13 +51,16 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
     def wait_for(self, *words, seconds=40):
+        self.wait_until(lambda: any(word in self.text for word in words), f"{words} never appeared", seconds)
+
+    def wait_until(self, condition, complaint, seconds=40):
         deadline = time.monotonic() + seconds
         while True:
             self.read()
-            if any(word in self.text for word in words):
+            if condition():
                 return
             if time.monotonic() > deadline or not self.process.isalive():
-                raise AssertionError(f"{words} never appeared; the screen:\n{self.text}")
+                raise AssertionError(f"{complaint}; the screen:\n{self.text}")
 
     def ended(self, seconds=20):
         """Read to the end; return the exit status."""
@@ -62,6 +70,19 @@ class Terminal:
         self.read()
         self.process.close()
         return self.process.exitstatus
+
+    def fill(self, label, value):
+        """Write into the row with the cursor, step by step: letters may overtake a key while the app is busy."""
+
+        def words():
+            rows = (line.lstrip(" │") for line in self.text.splitlines())
+            return next((row for row in rows if row.startswith(label)), "").removeprefix(label).split()
+
+        before = words()
+        self.type(CTRL_U)
+        self.wait_until(lambda: words() != before, f"{label} was never emptied")
+        self.type(value)
+        self.wait_until(lambda: words()[:1] == [value], f"{label} is never {value}")
 
     def type(self, *keys):
         for key in keys:
@@ -82,15 +103,19 @@ def terminal(tmp_path):
         each.process.close(force=True)
 
 
-def test_start_train_watch_prompt_quit_and_find_it_again(terminal, tmp_path):
+def test_a_newcomer_goes_through_the_app(terminal, tmp_path):
     app = terminal()
     app.wait_for("No runs yet")
     app.type("n")
     app.wait_for("learning rate")
     app.wait_for("forget_bias")  # a child has asked the plugins for their options
-    app.type("\x15", "fables-en", *["\t"] * 5, "\x15", "64")  # the hidden size
-    app.type(*["\t"] * 7, "\x15", "0.15")  # the minutes
-    app.type("\x13")  # ctrl+s
+    app.wait_for("max_vocabulary")
+    app.fill("corpus", "fables-en")
+    app.type(*["\t"] * 5)
+    app.fill("hidden size", "64")
+    app.type(*["\t"] * 7)
+    app.fill("minutes", "0.15")
+    app.type(CTRL_S)
     app.wait_for("running", "finished")
     assert "lstm-fables-en-1" in app.text
     app.wait_for("validation")
@@ -115,9 +140,67 @@ def test_start_train_watch_prompt_quit_and_find_it_again(terminal, tmp_path):
     app.wait_for("longest copy", seconds=60)
     assert "The fox " in app.text
     assert "next token" in app.text
-    app.type("\x1b")
+    jump_to_the_model(app)
+    look_inside(app)
+    filter_the_runs(app)
+    read_the_help(app)
+    change_a_setting(app)
     app.type("q")
     assert app.ended() == 0
+
+    app = terminal()
+    app.wait_for("1 run")  # in the pane where it was left
+    app.type("2")
+    app.wait_for("smoothing 0.9")
+    app.type("q")
+    assert app.ended() == 0
+
+
+def jump_to_the_model(app):
+    """From the line that is typed into to the list of models above it, and into that list."""
+    app.type(CTRL_G)
+    app.wait_for(" a ")
+    app.type("a", "\r")
+    app.wait_for("other file")
+    app.type(ESCAPE)
+    app.wait_until(lambda: "other file" not in app.text, "the list never closed")
+
+
+def look_inside(app):
+    app.type(ALT_4)  # the line has the focus: a digit would be typed into it
+    app.wait_for(" of 64 ", seconds=60)  # the unit of the best known pattern
+    app.type("o", "1 c:7", "\r")
+    app.wait_for("unit 7 of 64")
+    assert "layer 1 c" in app.text
+
+
+def filter_the_runs(app):
+    app.type("5")
+    app.wait_for("1 run")
+    app.type("/", "arch:gru")
+    app.wait_for("Escape shows all")
+    assert "lstm-fables-en-1" not in app.text
+    app.type(ESCAPE)
+    app.wait_for("lstm-fables-en-1")
+
+
+def read_the_help(app):
+    """The keys of the pane that is in front come first."""
+    app.type("?")
+    app.wait_for("Watch this run in the Train pane")
+    app.type("q")
+    app.wait_until(lambda: "Watch this run" not in app.text, "the help never closed")
+
+
+def change_a_setting(app):
+    """The sixth field, how smooth curves are drawn; the file has it and nothing else."""
+    app.type(F9)
+    app.wait_for("Settings of the app")
+    app.type(*["\t"] * 5)
+    app.fill("smoothing", "0.9")
+    app.type(CTRL_S)
+    app.wait_for("Kept")
+    assert parse_toml(settings_file().read_bytes()) == {"app": {"smoothing": 0.9}}
 
 
 def test_without_a_terminal_it_says_what_to_do(tmp_path):

@@ -23,6 +23,7 @@ class Terminal:
     def __init__(self, folder, words, size=(24, 80), ignore=(), **environment):
         kept = {k: v for k, v in os.environ.items() if k not in ("TMUX", "STY", "NO_COLOR", "SSH_CONNECTION")}
         kept |= {"TERM": "xterm-256color", "RNN_TUI_PLUGINS": "", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+        kept |= dict.fromkeys(("SHELL", "EDITOR", "VISUAL"), "true")  # a key may ask for them
         kept |= {f"RNN_TUI_{n}_DIR": str(folder / n.lower()) for n in ("STATE", "CACHE", "CONFIG", "DATA")}
 
         def before():

@@ -97,7 +97,7 @@ async def walk(folder, texts, shift, monkeypatch, visits, few=True):
     for name in ("STATE", "CACHE", "CONFIG", "DATA"):
         monkeypatch.setenv(f"RNN_TUI_{name}_DIR", str(folder / name.lower()))
     monkeypatch.chdir(folder)
-    preferences, complaints = read_preferences()
+    preferences, complaints, *_ = read_preferences()
     monkeypatch.setattr("rnn_tui.tui.app.COMPLAINTS", complaints)
     lock = RunLock.acquire(plain)
     app = RnnTuiApp(folder / "runs", preferences=preferences)
@@ -193,8 +193,8 @@ async def compare(app, pilot, looker, words, corpus, folder):
         await looker.press("comparison", "m", "j")
     await looker.press("comparison", "w", "b", "f")
     for text in words.some(4):
-        await looker.answer("filter", "slash", *(text, f"tag:{text}", f"loss<{text}")[words.few :])
-    for key in ("t", "f2") if words.few else ("t", "a", "f2", "E", "l"):
+        await looker.answer("filter", "slash", *(text, f"tag:{text}", f"loss<{text}")[2 * words.few :])
+    for key in ("t",) if words.few else ("t", "a", "f2", "E", "l"):
         await looker.answer(f"runs, {key}", key, *words.some(2))
     await looker.press("settings", "v", "escape")
     await looker.press("evaluation", "e", "enter")
@@ -208,7 +208,7 @@ async def compare(app, pilot, looker, words, corpus, folder):
 
 async def read_plugins(app, pilot, looker, words, corpus, folder):
     app.show_pane("plugins")
-    for _ in range(2 if words.few else 4):
+    for _ in range(1 if words.few else 4):
         app.pane("plugins").query_one(DataTable).focus()
         await pilot.press("down")
         await looker.look("plugins")
@@ -231,14 +231,17 @@ async def measure(app, pilot, looker, words, corpus, folder):
     await looker.until(lambda: pane.reading is not None)
     for key in "ofpvxw":
         await looker.press("corpus", key, "p" if key == "p" else "pagedown")
-    await looker.press("corpus", "f", "a", "u")
-    await looker.until(lambda: pane.reading is not None and not any(one.is_running for one in pane.workers))
     for key, where in (("x", "text"), ("v", "vocabulary")):
-        await looker.press(where, key)
+        await pilot.press(key)
         await looker.answer(where, "slash", *words.some(3))
-        await looker.press(where, "escape")
-    await looker.press("text", "x")
-    await looker.answer("text", "percent_sign", *words.some(2))
+        await pilot.press("escape")
+    if not words.few:
+        await looker.press("text", "x")
+        await looker.answer("text", "percent_sign", *words.some(2))
+        await looker.press("corpus", "f", "a", "u")
+        await looker.until(
+            lambda: pane.reading is not None and not any(one.is_running for one in pane.workers)
+        )
     for text in words.some(3):
         pane.look(text)
         await looker.look("no corpus")
@@ -304,9 +307,10 @@ async def prompt(app, pilot, looker, words, corpus, folder):
     await looker.look("models")
     await pilot.press("escape")
     name = words()
-    for what in (
+    for what in ("save a", "snapshots", f"branch {name}", "file prompt.txt", "edit") if words.few else (
         f"save {name}", f"save a {folder / 'a.state'}", "snapshots", f"go {name}", f"branch {name}", "turns",
-        f"restore a{name}", f"branches {name}", "export a.md", "export a.md", "restore a.state", "file prompt.txt", "edit",
+        f"restore a{name}", f"branches {name}", "export a.md", "export a.md", "restore a.state", "file prompt.txt",
+        "edit",
     ):  # fmt: skip
         pane._try(lambda what=what: pane._command("/" + what))
         await looker.look(f"/{what[:9]}")
@@ -318,12 +322,6 @@ async def prompt(app, pilot, looker, words, corpus, folder):
     for command in HANDLERS:
         pane._try(lambda command=command: pane._command(f"/{command} {words()}"))
         await looker.look(f"/{command}")
-        await pilot.press("escape", "escape")
-    for argument in ARGUMENTS:
-        for command in "batch undo save restore export file model compare colour seed temp".split():
-            pane._try(lambda what=f"/{command} {argument}": pane._command(what))
-            await pilot.pause()
-        await looker.look(f"argument {argument[:20]}")
         await pilot.press("escape", "escape")
 
 
@@ -337,13 +335,10 @@ async def look_inside(app, pilot, looker, words, corpus, folder):
     await looker.look("inspect")
     for view in INSPECTED:
         pane.action_view(view)
-        await looker.press(f"inspect, {view}", "down", "right", "enter")
+        await looker.press(f"inspect, {view}", "down", "enter")
     await looker.press("inspect", "s", "n", "l", "c", "escape")
-    for what in ASKS:
-        for text in [
-            *words.some(3),
-            *(ARGUMENTS if not words.few else ["x" * 300, "a{99999999999999999999}"]),
-        ]:
+    for what in ("regex", "unit") if words.few else ASKS:
+        for text in words.some(3):
             pane.action_ask(what)
             pane.asking.line.value = ""
             await looker.paste(text)
@@ -352,4 +347,34 @@ async def look_inside(app, pilot, looker, words, corpus, folder):
     await pilot.press("escape")
 
 
-VISITS = (watch, converse, compare, read_plugins, measure, fill_in, prompt, look_inside)
+async def mistype(app, pilot, looker, words, corpus, folder):
+    """Every line that asks for a name, a path, a number or an expression is given one that is none."""
+    await prompt(app, pilot, looker, words, corpus, folder)
+    pane = app.pane("prompt")
+    for argument in ARGUMENTS:
+        for command in "batch undo save restore export file model compare colour seed temp".split():
+            pane._try(lambda what=f"/{command} {argument}": pane._command(what))
+            await pilot.pause()
+        await looker.look(f"/ {argument[:20]}")
+        await pilot.press("escape", "escape")
+    await look_inside(app, pilot, looker, words, corpus, folder)
+    for what in ASKS:
+        for argument in ARGUMENTS:
+            app.pane("inspect").action_ask(what)
+            app.pane("inspect").asking.line.value = argument
+            await pilot.press("enter")
+            await looker.look(f"inspect, {what}")
+    app.show_pane("runs")
+    await looker.until(lambda: len(app.pane("runs")._shown) > 3)
+    for place, key in enumerate(("slash", "t", "a", "f2", "E", "l")):
+        await looker.answer(f"runs, {key}", key, *ARGUMENTS[place % 3 :: 3])
+    app.open_run("series-1")
+    await looker.until(lambda: app.pane("train").monitor.history.forecast is not None)
+    for key in ("R", "e"):
+        await looker.answer(f"train, {key}", key, *ARGUMENTS[::3])
+    for argument in ARGUMENTS:
+        app.pane("corpus").look(argument)
+        await looker.look("no corpus")
+
+
+VISITS = (watch, converse, compare, measure, prompt, look_inside, read_plugins, fill_in)

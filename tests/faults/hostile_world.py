@@ -252,6 +252,7 @@ def _engine(texts):
         {"name": words(), "layer": layer, "units": 8, "bounded": True, "low": -1.0, "high": 1.0}
         for layer in (1, 2)
     ]
+    later = 600
     trace = [c for text in texts for c in text[:40]]
     for line in sys.stdin:
         request = json.loads(line)
@@ -267,9 +268,10 @@ def _engine(texts):
                 about = {"task": words()[:40], "arch": words(), "tokenizer": words(), "unknown_text": words()}
                 say(event="loaded", vocab_size=9, parameters=9, **about)
             case "generate":
+                most, later = later, 40
                 say(event="prompt", **prompt)
                 for text in texts:  # a character at a time, as a model writes
-                    say(event="pieces", pieces=made(text))
+                    say(event="pieces", pieces=made(text[:most]))
                 say(event="done", tokens=3, seconds=0.1, **end)
             case "batch":
                 say(event="prompt", **prompt)

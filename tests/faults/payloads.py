@@ -59,10 +59,13 @@ PAYLOADS = {
 }
 
 ARGUMENTS = [
-    "x" * 300, "x/" * 3000, "~nobody-here/x", "/proc/1/mem", "/root/../etc/passwd", "/dev/zero", ".", "..", "/", "~", "mark",
-    "--5", "-", "9" * 5000, "٣", "²", "1e400", "-1e308", "1e308", "nan", "inf", "0", "x:" + "9" * 5000, "plain-1@" + "9" * 5000,
+    "x" * 300, "x/" * 3000, "~nobody-here/x", "/proc/1/mem", "/root/../etc/passwd", "/dev/zero", ".", "..", "/", "~",
+    "mark",
+    "--5", "-", "9" * 5000, "٣", "²", "1e400", "-1e308", "1e308", "nan", "inf", "0", "x:" + "9" * 5000,
+    "plain-1@" + "9" * 5000,
     "plain-1@1,0", "plain-1@", "@", "(" * 3000, "a{99999999999999999999}", "(a+)+$", "[[a]", "(?P<x>", "\\", "*", "+x",
-    "loss<" + "9" * 400, "loss<1e999", "-" * 50, "tag:", "step>=.", "epoch=1e5e5", "a, b,, ,", '"', "'", "$(id)", "`id`",
+    "loss<" + "9" * 400, "loss<1e999", "-" * 50, "tag:", "step>=.", "epoch=1e5e5", "a, b,, ,", '"', "'",
+    "$(id)", "`id`",
     "{", "{0}", "%s", "[b]", "\t", "\n\n", "", " ", "/model x", "//", "/batch 0", "/undo 1 1", "m.safetensors",
 ]  # fmt: skip
 """What is typed where a name, a path, a number or an expression is asked for."""

@@ -7,7 +7,7 @@ import hostile_world
 import pytest
 from fault_terminal import Terminal, given_back
 from hostile_world import Words, identity, make_world
-from payloads import PAYLOADS, misprinted
+from payloads import ARGUMENTS, PAYLOADS, misprinted
 
 TEXTS = list(PAYLOADS.values())
 ODD = (None, "mark", "", 5, -1, 1e308, 10**30, [], [1, "a", None], {}, {"a": [1]}, True, "nan", "-inf")
@@ -23,7 +23,11 @@ def arguments(words, folder, runs, corpus):
             ["runs", "note", name],
             ["runs", "restore", name],
             ["runs", "rename", name, name],
+            ["runs", "export", name, name],
+            ["runs", "rm", name, "--yes"],
         )
+        yield from (["inspect", name], ["inspect", "plain-1", "--file", name])
+    yield from (["runs", "trash"], ["runs", "trash", "--json"], ["config", "keys"])
     yield from (["runs", "list"], ["runs", "list", "--json"], ["runs", "show", "plain-1", "--json"])
     yield from (
         ["runs", "compare", *runs[:3]],
@@ -64,6 +68,27 @@ def arguments(words, folder, runs, corpus):
             ["runs", "tag", "plain-1", text],
             ["runs", "note", "plain-1", text],
             ["runs", "list", "--filter", text],
+            ["runs", "list", "--filter", f"loss<{text}"],
+            ["runs", "list", "--sort", text],
+            ["runs", "list", "--tag", text],
+            ["runs", "restore", text],
+            ["runs", "rename", "plain-1", text],
+            ["runs", "export", "plain-1", text],
+        )
+        yield from (
+            ["inspect", text],
+            ["inspect", "plain-1", "x", "--pattern", text],
+            ["inspect", "plain-1", "x", "--unit", text],
+        )
+    for text in ARGUMENTS:
+        yield from (
+            ["runs", "list", "--filter", text],
+            ["runs", "tag", "plain-1", text],
+            ["runs", "export", "plain-1", text],
+            ["inspect", text, "x"],
+            ["inspect", "plain-1", "x", "--unit", text],
+            ["prompt", text, "x"],
+            ["stats", text, "--no-estimate"],
         )
 
 

@@ -156,7 +156,14 @@ def test_what_cannot_be_taken_apart_stays_on_the_loop(kind):
 
 
 @pytest.mark.parametrize("rung", HERE)
-@pytest.mark.parametrize("name", ["lstm", "gru before", "LayerNormLSTM", "ThreeLeaves"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lstm",
+        "ThreeLeaves",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("gru before", "LayerNormLSTM")),
+    ],
+)
 def test_200_steps_of_training_end_within_rounding_of_the_loop(name, rung):
     xs = torch.randn(200, 6, 10, I, generator=torch.Generator().manual_seed(5))
 

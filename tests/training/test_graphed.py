@@ -326,7 +326,7 @@ def recording(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("sampling", ["sequential", "random"])
+@pytest.mark.parametrize("sampling", ["sequential", pytest.param("random", marks=pytest.mark.slow)])
 def test_a_recorded_run_stopped_and_resumed_equals_undisturbed(make, text, recording, sampling):
     more = RECORDED | {"data": RECORDED["data"] | {"sampling": sampling}}
     whole, parts = make("whole", text, **more), make("parts", text, **more)

@@ -14,10 +14,10 @@ from rnn_tui.training import checkpoint, obeying, pace, work, worker
 @pytest.mark.parametrize(
     ("arch", "engine", "precision", "sampling"),
     [
-        ("lstm", "loop", "fp32", "sequential"),
+        pytest.param("lstm", "loop", "fp32", "sequential", marks=pytest.mark.slow),
         ("lstm", "eager", "fp32", "random"),
         ("nn-gru", "auto", "fp32", "sequential"),
-        ("gru", "loop", "bf16", "random"),
+        pytest.param("gru", "loop", "bf16", "random", marks=pytest.mark.slow),
         ("nn-lstm", "auto", "bf16", "sequential"),
     ],
 )

@@ -64,8 +64,17 @@ def test_a_loss_that_is_not_finite_ends_the_run(make, text):
     assert checkpoint.newest_valid(run.checkpoints, pytest.fail) is not None
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "plateau"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+OPTIMISERS, SCHEDULES = ("sgd", "adam", "adamw", "rmsprop"), ("constant", "cosine", "step", "plateau")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [
+        pytest.param(one, other, marks=() if i == j else pytest.mark.slow)
+        for i, one in enumerate(OPTIMISERS)
+        for j, other in enumerate(SCHEDULES)
+    ],
+)
 def test_every_optimiser_and_schedule_trains(make, text, optimizer, schedule):
     rate = {"sgd": 1.0, "rmsprop": 0.005}.get(optimizer, 0.01)
     run = make(

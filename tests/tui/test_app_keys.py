@@ -85,7 +85,7 @@ async def test_a_key_of_a_user_acts_and_is_shown(runs_dir: Any, until: Any, scre
         await pilot.press("f12")
         await until(pilot, lambda: isinstance(app.screen, Help))
         shown = [row for _, rows, _ in app.tables() for row in rows if row.action == "help"]
-        assert [app.get_key_display(row) for row in shown] == ["f12"]
+        assert [app.get_key_display(row) for row in shown] == ["f12", "f1"]
 
 
 async def test_jump_settings_and_undo(runs_dir: Any, until: Any, screen_text: Any) -> None:

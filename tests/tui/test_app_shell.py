@@ -195,6 +195,7 @@ async def test_a_crash_leaves_a_report_and_exit_code_1(runs_dir: Path, capsys: A
     async def crash() -> None:
         secret = "a value that no report may hold"
         async with app.run_test(size=(80, 24)) as pilot:
+            app.pane("train").unsaved = lambda: "a text \x1b[2J of the screen"
             app.call_later(lambda: len(secret) / 0)
             await pilot.pause(0.2)
 
@@ -209,6 +210,10 @@ async def test_a_crash_leaves_a_report_and_exit_code_1(runs_dir: Path, capsys: A
     printed = capsys.readouterr()
     shown = printed.out + printed.err
     assert "Your runs are safe" in shown
+    assert "What was on the screen is in" in shown
+    (saved,) = reports[0].parent.glob("train-*.txt")
+    assert saved.read_text() == "a text ␛[2J of the screen"
+    assert saved.stat().st_mode & 0o777 == 0o600
     assert "Traceback" not in shown
 
 

@@ -52,7 +52,7 @@ async def test_watching_and_what_leads_elsewhere(
             ("clone", {"arch": "lstm", "hidden_size": 77}),
             ("copy", str(runs_dir / "one")),
         ]
-        await pilot.press("exclamation_mark")  # which this driver has no way for
+        await pilot.press("exclamation_mark", "y")  # which this driver has no way for
         await until(pilot, lambda: "cannot be left to a shell" in told(app))
         run.status("stopped", 100)
         pane._look()
@@ -130,7 +130,7 @@ async def test_deleting_and_bringing_back(
         await pilot.press("down", "enter")  # the one deleted first
         await until(pilot, lambda: list(pane._shown) == ["alive", "c", "a"])
         await pilot.press("T")
-        await until(pilot, lambda: isinstance(app.screen, Trash) and "1 deleted runs" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, Trash) and "1 deleted run," in screen_text(app))
         await pilot.press("E")
         await until(pilot, lambda: isinstance(app.screen, Confirm))
         await pilot.press("y")

@@ -359,56 +359,54 @@ def maker(make_run: Any) -> Maker:
 # -- screens ----------------------------------------------------------------------------------------------------------
 
 
-async def test_in_ascii_with_16_colours(stage: Any) -> None:
+async def test_in_ascii_with_16_colours(stage: Any, maker: Maker) -> None:
     async with stage(80, 24, "ansi-dark", ascii=True) as it:
         await it.look("nothing", "d Demo")
-
-
-async def test_at_80_columns(stage: Any, maker: Maker) -> None:
-    maker.living("lstm-stdlib-3")
-    labelled = maker.complete("gru-stdlib-2", 1, arch="gru", lift=0.05)
-    set_labels(labelled.folder, tags=["paper", "small"], note="the one for the figure")
-    maker.complete("lstm-stdlib-2", 5, lift=-0.1)
-    maker.diverged("rnn-stdlib-1", 26)
-    async with stage(80, 24) as it:
-        app = it.app
-        await it.look("train", "step 900 of 2,000")
-        await it.press("question_mark")
-        await it.look("help", lambda: isinstance(app.screen, Help))
-        await it.press("q", "f9")
-        await it.look("settings", lambda: isinstance(app.screen, SettingsDialog))
-        await it.press("escape", "5")
+        maker.living("lstm-stdlib-3")
+        labelled = maker.complete("gru-stdlib-2", 1, arch="gru", lift=0.05)
+        set_labels(labelled.folder, tags=["paper", "small"], note="the one for the figure")
+        maker.complete("lstm-stdlib-2", 5, lift=-0.1)
+        maker.diverged("rnn-stdlib-1", 26)
+        await it.press("5")
         await it.until("4 runs")
-        app.theme = "ansi-dark"
         await it.press("j")
         await it.look("runs", "the one for the figure")
 
 
-async def test_at_100_columns(stage: Any, maker: Maker) -> None:
-    maker.diverged("rnn-stdlib-1", 1)
-    maker.complete("lstm-stdlib-2", 5, lift=-0.1)
-    maker.series("lstm-sine-1", 7)
-    async with stage(100, 30) as it:
+async def test_at_80_columns(stage: Any, maker: Maker) -> None:
+    maker.living("lstm-stdlib-3")
+    async with stage(80, 24) as it:
+        await it.look("train", "step 900 of 2,000")
+        await it.press("question_mark")
+        await it.look("help", lambda: isinstance(it.app.screen, Help))
+        await it.press("q", "f9")
+        await it.look("settings", lambda: isinstance(it.app.screen, SettingsDialog))
+
+
+async def test_at_100_columns_in_light(stage: Any, maker: Maker) -> None:
+    maker.series("lstm-sine-1", 1)
+    maker.diverged("rnn-stdlib-1", 7)
+    maker.complete("lstm-stdlib-2", 8, lift=-0.1)
+    async with stage(100, 30, "rnn-light") as it:
         app = it.app
+        await it.until("lstm-sine-1", "step 300")
+        await it.press("f")
+        await it.look("series", "━ truth")
+        app.open_run("rnn-stdlib-1")
         await it.look("diverged", "step 505")
         app.open_prompt("lstm-stdlib-2")
         await it.until("step 1,500")
         prompt: Any = app.pane("prompt")
         prompt.set_settings(PromptSettings(length=12, seed=7))
         await it.give("def naïve(", "", "class ")
-        await it.press("f3", "f2", "escape")
-        await it.look("prompt", "next token", "settings")
+        await it.press("f3")
+        await it.look("prompt", "next token", "surprise")
         await it.press("alt+1")
         corpus: Any = app.pane("corpus")
         corpus.look("fables-en")
         await it.look("corpus", "342,590")
         await it.press("p")
         await it.look("pictures", lambda: corpus.tabs.active == "pictures")
-        app.theme = "rnn-light"
-        app.open_run("lstm-sine-1")
-        await it.until("lstm-sine-1", "step 300")
-        await it.press("f")
-        await it.look("series", "━ truth")
 
 
 async def test_at_160_columns(stage: Any, maker: Maker) -> None:
@@ -428,7 +426,6 @@ async def test_at_160_columns(stage: Any, maker: Maker) -> None:
         await it.until(lambda: inspect.body.values is not None and inspect.main.map.heat is not None)
         inspect.query_one("InspectSide Select", Select).value = "quotes"
         await it.look("inspect", "underlined in the text")
-        app.theme = "rnn-light"
         app.open_prompt("lstm-stdlib-2")
         await it.until("step 1,500")
         prompt: Any = app.pane("prompt")

@@ -41,6 +41,7 @@ def test_numbers_that_are_none_are_shown() -> None:
     assert f.loss(math.nan) == "nan"
     assert f.rate(math.inf) == "inf"
     assert f.short(math.nan) == "nan"
+    assert f.short(4.4758e36) == "4.48e36"
     assert f.rate(0.004) == "4.00e-3"
     assert f.loss(1.6523) == "1.652"
     assert f.count(1234567) == "1,234,567"

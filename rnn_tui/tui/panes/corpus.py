@@ -68,7 +68,9 @@ class CorpusPane(Pane):
         bind("percent_sign", "place", "Go to", "Go to a place of the text: 50%, or a number", shown_as="%"),
         bind("s", "look", "Shades", "Show tokens in shades, between bars, or plain text"),
         bind("i", "occurrence", "In text", "Show the first place of the marked token in the text"),
-        bind("escape", "leave_input", "Stop", "Stop measuring or searching; else leave the input"),
+        bind(
+            "escape", "leave_input", "Stop", "Stop measuring or searching; else leave the input", footer=True
+        ),
     ]
 
     DEFAULT_CSS = """

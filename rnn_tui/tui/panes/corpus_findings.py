@@ -27,10 +27,7 @@ class FindingsView(Vertical):
     FindingsView OptionList { height: auto; max-height: 1fr; border: none; padding: 0; background: transparent; }
     FindingsView OptionList > .option-list--option-highlighted { color: $foreground; background: $panel; }
     FindingsView OptionList:focus > .option-list--option-highlighted { color: $foreground; background: $primary 25%; }
-    FindingsView OptionList:ansi > .option-list--option-highlighted { background: ansi_default; text-style: reverse; }
-    FindingsView OptionList:ansi:focus > .option-list--option-highlighted {
-        background: ansi_default; text-style: reverse;
-    }
+    FindingsView OptionList:ansi:focus > .option-list--option-highlighted { background: $primary-muted; }
     FindingsView #corpus-remedy { height: auto; margin-top: 1; }
     """
 
@@ -78,7 +75,7 @@ class FindingsView(Vertical):
                 ("enter", "bold $accent"), "  ", safe_text(remedy.label, limit=200), (back, MUTED)
             )
         elif finding.level == "ok":
-            said = Content.styled("nothing to do", MUTED)
+            said = Content.assemble(("t", "bold $accent"), "  train on it")
         else:
             said = Content.styled("no setting answers this; what helps is said with it", MUTED)
         self.query_one("#corpus-remedy", Static).update(said)

@@ -63,7 +63,7 @@ class CorpusForm(Vertical):
         with Horizontal():
             yield Label("clean up")
             yield LineInput(
-                placeholder="nothing; or steps such as: lowercase, letters-only",
+                placeholder="nothing, or steps such as lowercase",
                 suggester=SuggestFromList(views.step_names()),
                 id="corpus-steps",
             )

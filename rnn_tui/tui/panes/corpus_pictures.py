@@ -136,5 +136,7 @@ def lengths(title: str, unit: str, found: "Sequence[Bar]") -> Bars:
 
 def most_frequent(title: str, top: "Sequence[TokenCount]", total: int) -> Bars:
     """Return the most frequent tokens or labels of the training split, which holds `total`."""
-    rows = tuple((visible(one.text), one.count / top[0].count, f"{one.count / total:.2%}") for one in top)
+    rows = tuple(
+        (visible(one.text), one.count / top[0].count, f"{100 * (one.count / total):.2f} %") for one in top
+    )
     return Bars(title, "in training", rows, "$chart-1")

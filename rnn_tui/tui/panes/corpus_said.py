@@ -42,7 +42,7 @@ def telling(say: Callable[[str], object], cancelled: Callable[[], bool], *, asci
             return
         told = time.monotonic()
         filled, rest = bar(done / total, 20, ascii=ascii) if total else ("", "")
-        part = f"  {filled}{rest} {done / total:.0%}" if total else ""
+        part = f"  {filled}{rest} {100 * (done / total):.0f} %" if total else ""
         say(f"{what} …{part}")
 
     return progress

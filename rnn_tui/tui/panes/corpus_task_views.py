@@ -46,12 +46,18 @@ def pair_blocks(found: "PairStatistics") -> Blocks:
         ("longest line", count(found.longest_line)),
         ("vocabulary of both sides", count(found.vocab_size)),
         ("labels in training", count(found.labels)),
-        ("labels that repeat the token", f"{found.copied:.1%}"),
+        ("labels that repeat the token", f"{100 * found.copied:.1f} %"),
     ]
     splits = [("split", "lines", "tokens", "unknown", "sources seen before")]
     for part in found.splits:
         splits.append(
-            (part.name, count(part.lines), count(part.tokens), count(part.unknown), f"{part.known:.1%}")
+            (
+                part.name,
+                count(part.lines),
+                count(part.tokens),
+                count(part.unknown),
+                f"{100 * part.known:.1f} %",
+            )
         )
     epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {found.batch_size:d} lines"
     strange = found.held_out_only
@@ -72,7 +78,11 @@ def series_blocks(found: "SeriesStatistics") -> Blocks:
     for one in found.columns:
         numbers = (one.mean, one.std, one.min, one.max, one.persistence)
         columns.append(
-            (safe_text(one.name, limit=16), *(f"{value:.4g}" for value in numbers), f"{one.outside:.1%}")
+            (
+                safe_text(one.name, limit=16),
+                *(f"{value:.4g}" for value in numbers),
+                f"{100 * one.outside:.1f} %",
+            )
         )
     told = (
         f"persistence: root mean squared error of the row before, on {found.measured_on}\n"

@@ -146,7 +146,7 @@ class TextView(Vertical):
         call = self.app.call_from_thread
 
         def cancelled(at: int) -> bool:
-            call(self._tell, f"searching at {at / reader.tokens:.0%}, esc stops")
+            call(self._tell, f"searching at {100 * (at / reader.tokens):.0f} %, esc stops")
             return worker.is_cancelled
 
         try:
@@ -179,7 +179,7 @@ class TextView(Vertical):
             return
         token = self.scroll.token
         part = f", {reader.part(token).name}" if len(reader.parts) > 1 else ""
-        where = f"{token / reader.tokens:.1%}  {reader.noun} {count(token)} of {count(reader.tokens)}{part}"
+        where = f"{100 * (token / reader.tokens):.1f} %  {reader.noun} {count(token)} of {count(reader.tokens)}{part}"
         if bad:
             self.query_one(StatusLine).say(text, True)
         else:

@@ -204,7 +204,7 @@ def _facts(cut: "Cut | str", pieces: "Sequence[Piece]") -> list[str]:
     """Return what there is to say of a tokenizer, the shortest way."""
     if isinstance(cut, str):
         return [cut]
-    unknown = f"{cut.unknown:.1%} unknown" if cut.tokenizer.unknown_id is not None else "none unknown"
+    unknown = f"{100 * cut.unknown:.1f} % unknown" if cut.tokenizer.unknown_id is not None else "none unknown"
     here = sum(piece.tokens for piece in pieces)
     return [
         f"vocabulary {count(cut.vocab_size)}, {unknown}",

@@ -53,9 +53,9 @@ def splits(found: "CorpusStatistics") -> Content:
     known = found.passages.known
     rows = [("split", "share", "characters", "tokens", "unknown", "seen in training")]
     for split in found.splits:
-        share, seen = f"{split.chars / found.chars:.1%}", known.get(split.name)
+        share, seen = f"{100 * (split.chars / found.chars):.1f} %", known.get(split.name)
         counts = (count(split.chars), count(split.tokens), count(split.unknown))
-        rows.append((split.name, share, *counts, "" if seen is None else f"{seen:.1%}"))
+        rows.append((split.name, share, *counts, "" if seen is None else f"{100 * seen:.1f} %"))
     windows = f"{found.batch_size:d} windows of {found.seq_len:d} tokens"
     epoch = f"an epoch: {count(found.steps_per_epoch)} steps of {windows}"
     return Content.assemble(table(rows, heading=True), ("\n" + epoch, MUTED))
@@ -91,11 +91,11 @@ def line_figures(found: "CorpusStatistics") -> Content:
     rows = [
         ("mean line", f"{found.mean_line:.1f} characters"),
         ("longest line", f"{count(found.longest_line)} characters"),
-        ("repeated lines", f"{found.duplicate_lines:.1%} of those that are not blank"),
+        ("repeated lines", f"{100 * found.duplicate_lines:.1f} % of those that are not blank"),
     ]
     passages = found.passages
     stretches = f"in {count(passages.count)} passages of {passages.minimum} bytes or more"
-    rows.append(("repeated text", f"{passages.share:.1%}, {stretches}"))
+    rows.append(("repeated text", f"{100 * passages.share:.1f} %, {stretches}"))
     strange = found.held_out_only
     shown = " ".join(visible(symbol) for symbol in strange[:40]) + (" …" if len(strange) > 40 else "")
     rows.append(

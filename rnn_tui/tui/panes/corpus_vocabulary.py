@@ -130,7 +130,8 @@ class VocabularyView(Vertical):
             min(_BAR, max(0, room - token - 1)),
             ascii=bool(getattr(self.app, "ascii", False)),
         )
-        return ((left, "muted"), (shown + " ", "strong"), (filled, "bar"))
+        # the space is the bar's: the cursor ends before it, and so does not run into a bar of its colour
+        return ((left, "muted"), (shown, "strong"), (" " + filled, "bar"))
 
 
 def _columns(rank: str, token: str, number: str, share: str, covered: str, text: str) -> str:
@@ -138,4 +139,4 @@ def _columns(rank: str, token: str, number: str, share: str, covered: str, text:
 
 
 def _share(share: float) -> str:
-    return f"{share:.2%}" if share >= 0.0001 or not share else f"{share:.4%}"
+    return f"{100 * share:.2f} %" if share >= 0.0001 or not share else f"{100 * share:.4f} %"

@@ -14,13 +14,13 @@ from textual.widget import Widget
 from textual.widgets import Input, Select, Static
 
 from rnn_tui.safetext import safe_text
-from rnn_tui.tui.widgets.line_input import LONGEST
+from rnn_tui.tui.widgets.line_input import LONGEST, OrderedInput
 
 if TYPE_CHECKING:
     from rnn_tui.plugin.options import OptionInfo
 
 
-class Entry(Input):
+class Entry(OrderedInput):
     """A one-row input that does not blink: a blinking cursor sends bytes for ever. Up and down go to other fields."""
 
     def __init__(self, value: str, *, suggestions: Sequence[str] = ()) -> None:
@@ -60,6 +60,7 @@ class Field(Horizontal):
     Field > Entry { width: 30; background: $panel; padding: 0 1; }
     Field > Entry:focus { background: $primary 25%; }
     Field > Select { width: 30; }
+    Field > Select > SelectOverlay { margin-bottom: 1; }
     Field > Select > SelectCurrent { background: $panel; padding: 0 1; }
     Field > Select:focus > SelectCurrent { background: $primary 25%; }
     Field.-wrong { height: auto; }
@@ -163,6 +164,7 @@ class Field(Horizontal):
             editor.value = self._word(value, words)
         elif isinstance(editor, Input):
             editor.value = self._shown(value)
+            editor.cursor_position = len(editor.value)
         self.set_wrong("")
 
     def set_choices(self, words: Sequence[str]) -> None:

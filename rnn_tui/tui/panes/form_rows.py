@@ -28,7 +28,7 @@ BASIC = (
 )
 LABELS = {
     "task.name": "task", "corpus.source": "corpus", "tokenizer.name": "tokenizer", "model.arch": "architecture",
-    "model.num_layers": "layers", "data.seq_len": "seq_len", "optim.lr": "learning rate",
+    "model.num_layers": "layers", "data.seq_len": "seq len", "optim.lr": "learning rate",
 }  # fmt: skip
 PLUGIN = {
     "model.arch": ("architecture", "model.options"),

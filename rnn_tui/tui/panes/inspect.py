@@ -295,7 +295,7 @@ class InspectPane(Pane):
             OverflowError,
             RecursionError,
         ) as error:  # the last two: far too large, far too deep
-            self._say(f"no regular expression: {error}", bad=True)
+            self._say(f"not a regular expression: {error}", bad=True)
             return
         except UsageError as error:
             self._say(str(error), bad=True)

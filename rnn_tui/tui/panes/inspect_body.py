@@ -102,6 +102,7 @@ class InspectBody(Horizontal):
         self.main.show(trace, text)
         if self.unit is not None and not has_unit(trace.parts, self.unit):
             self.unit = None
+            self.bar.clear()
         self._colour()
         self.find(self.pattern, keep=True)
 
@@ -180,6 +181,8 @@ class InspectBody(Horizontal):
         self.main.pattern = "" if pattern in (SURVEY, STARS) else pattern
         if found.rows and not (keep and self.unit is not None):
             self.take(found.rows[0].unit)
+        elif self.unit is None and self.trace is not None and self.trace.parts:
+            self.take(Unit(self.trace.parts[0].name, 0))  # the text has no pattern to choose by
         else:
             self.main.look()
 

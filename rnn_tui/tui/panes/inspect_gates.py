@@ -55,8 +55,8 @@ def panel(gate: Gate, width: int, rows: int, *, ascii: bool) -> list[Line]:
     columns = min(width - 6, _WIDEST)
     lines: list[Line] = [((safe_text(f"layer {gate.layer}  {gate.name}", limit=width - 2), "strong"),)]
     for label, share, style in (("open", gate.right_share, "first"), ("shut", gate.left_share, "second")):
-        said = "-" if share is None else f"{share:.0%}"
-        lines.append(((f"{label} {said:>4} ", "muted"), (bar(share or 0.0, columns - 8, ascii=ascii), style)))
+        said = "-" if share is None else f"{100 * share:.0f} %"
+        lines.append(((f"{label} {said:>5} ", "muted"), (bar(share or 0.0, columns - 9, ascii=ascii), style)))
     for row, dots in enumerate(scatter(gate.left, gate.right, columns, rows, ascii=ascii)):
         lines.append(((f"{'1' if row == 0 else ' '}{side}", "muted"), (dots, "accent")))
     lines.append(((f"0{corner}{across * columns}", "muted"),))

@@ -15,10 +15,10 @@ VIEWS = {
 """Key, title and a sentence for each view."""
 
 ASKS = {
-    "text": "a text to read; ctrl+j is a newline; empty: the run's own",
-    "file": "path of a text file; its beginning is read",
-    "regex": r"a regular expression, such as \d+ or (?<=\. )[A-Z]",
-    "unit": "a unit's number, or part:number, such as 12 or layer 1 c:12",
+    "text": "a text to read; ctrl+j is a newline; empty: the run's own; esc leaves",
+    "file": "path of a text file; its beginning is read; esc leaves",
+    "regex": r"a regular expression, such as \d+ or (?<=\. )[A-Z]; esc leaves",
+    "unit": "a unit's number, or part:number, such as 12 or layer 1 c:12; esc leaves",
 }
 """What can be asked for in the last row, and what stands there before it is typed."""
 
@@ -36,10 +36,11 @@ KEYS: list[BindingType] = [
 
 NOTHING = Content.assemble(
     ("Look inside a model\n\n", "bold"),
-    "What each unit of the state does on a text: coloured letter by letter, over time as a map,\n"
-    "how far its gates are open, and how far back the loss reaches.\n\n",
+    "What each unit of the state does on a text: coloured letter by letter,\n"
+    "and over time as a map; how far the gates are open, and how far back\n"
+    "the gradient of the loss reaches.\n\n",
     ("alt+2", "bold $accent"), "  train a model first\n",
-    ("f5", "bold $accent"), "     choose a model file from somewhere else\n",
+    ("f5", "bold $accent"), "     choose a run or a model file\n",
 )  # fmt: skip
 FAILED = Content.assemble(
     ("Nothing was read\n\n", "bold"),

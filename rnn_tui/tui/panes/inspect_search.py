@@ -46,7 +46,7 @@ async def search(session: InspectSession, pattern: str, stars: Sequence[Unit], s
     units = await session.ask("units", Units, say, pattern=pattern, top=TOP)
     note, marked = units.note, [bool(one) for one in units.marked] if units.kind == "yes-no" else []
     if units.share and marked and not note:
-        note = f"{units.share:.1%} of the tokens, underlined in the text"
+        note = f"{100 * units.share:.1f} % of the tokens, underlined in the text"
     rows = [Row(Unit(one.part, one.unit), "", one.score, one.mean_in, one.mean_out) for one in units.found]
     return Search(rows, note, marked)
 

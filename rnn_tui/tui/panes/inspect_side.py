@@ -41,6 +41,7 @@ class InspectSide(Vertical):
     InspectSide SelectCurrent { background: $panel; padding: 0 1; }
     InspectSide #inspect-note { height: auto; max-height: 2; color: $foreground 60%; }
     InspectSide UnitTable { height: 1fr; background: transparent; }
+    InspectSide UnitTable:ansi > .datatable--header { background: ansi_default; }
     """
 
     class Wanted(Message):

@@ -108,7 +108,7 @@ def map_words(trace: Trace, heat: HeatMap, order: str) -> str:
 
 def trace_words(trace: Trace, name: str) -> str:
     """Return what was read: its name, how many tokens, what was left out or is not in the vocabulary."""
-    parts = [name, f"{count(len(trace.texts))} tokens"]
+    parts = [name, f"{count(len(trace.texts))} token{'s' * (len(trace.texts) != 1)}"]
     if trace.left_out:
         parts[-1] = (
             f"the first {count(len(trace.texts))} of {count(len(trace.texts) + trace.left_out)} tokens"

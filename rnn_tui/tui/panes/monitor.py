@@ -96,13 +96,13 @@ class Monitor(Vertical):
             super().__init__()
             self.run, self.state = run, state
 
-    def __init__(self, *, ascii: bool = False) -> None:
+    def __init__(self, *, ascii: bool = False, smoothing: float = 0.6) -> None:
         super().__init__(id="monitor")
         self._ascii = ascii
+        self.smoothing = smoothing
         self.run_folder: RunFolder | None = None
         self.view: RunView | None = None
         self.history = History()
-        self.smoothing = 0.6
         self.log_y = False
         self.axis = "step"
         self.browser = Browser()
@@ -143,6 +143,8 @@ class Monitor(Vertical):
         self.run_folder, self.view, self.history = run, None, History()
         self._bad_lines, self._shown, self._load, self.browser = 0, (), None, Browser()
         self.remove_class("-looking-ahead")
+        for chart in self.query(Chart):
+            chart.action_whole()  # a part of the run before says nothing of this one
         self._follower = Follower(run.path, lambda news: self.post_message(Monitor.News(news)))
         self._follower.start()
         self.draw_soon()
@@ -201,7 +203,8 @@ class Monitor(Vertical):
         tall = self._draw_figures()
         self._draw_looks()
         log = self.query_one("#log", Lines)
-        log.set_lines(notes_view.notes(history, log.size.height, bad_lines=self._bad_lines, final=not tall))
+        rows, width = log.size.height, log.size.width
+        log.set_lines(notes_view.notes(history, rows, width, bad_lines=self._bad_lines, final=not tall))
         self.query_one("#log-title", Lines).set_lines([notes_view.rule("notes", ascii=self._ascii)])
 
     @property
@@ -277,7 +280,8 @@ class Monitor(Vertical):
         history, place = self.history, self.query_one("#sample", Static)
         width, rows = place.content_size
         roomy = self.screen.has_class("-wide")
-        newest, alive = history.samples[-1] if history.samples else None, bool(self.view and self.view.alive)
+        newest = history.samples[-1] if history.samples else None
+        alive = bool(self.view and (self.view.alive or self.view.state in ("created", "starting")))
         now = (history.forecast, newest, len(history.samples), self.browser.at, width, rows, alive)
         if now == self._shown:
             return

@@ -26,7 +26,7 @@ from rnn_tui.tui.panes.prompt_files import PromptFiles
 from rnn_tui.tui.panes.prompt_keys import KEYS
 from rnn_tui.tui.panes.prompt_line import REMEMBERED, PromptLine
 from rnn_tui.tui.panes.prompt_lists import SnapshotList, TurnList
-from rnn_tui.tui.panes.prompt_model import resolve_model
+from rnn_tui.tui.panes.prompt_model import ModelBar, resolve_model
 from rnn_tui.tui.panes.prompt_settings import PromptSettings, apply_command, read_settings
 from rnn_tui.tui.panes.prompt_settings_panel import SettingsPanel
 from rnn_tui.tui.panes.prompt_stage import NARROWEST, Stage
@@ -238,7 +238,7 @@ class PromptPane(Pane):
             return
         number = self.stage.columns.index(event.column) + 1 if event.column in self.stage.columns else 0
         name = (
-            f"{number} {event.column.models.model_name}: "
+            f"{number} {event.column.models.model_name}".rstrip() + ": "
             if self.stage.several and number and event.text
             else ""
         )
@@ -281,6 +281,7 @@ class PromptPane(Pane):
         last = self.column.talk.last
         self._show_next(last.next if last else ())
 
+    @on(ModelBar.Closed)
     @on(Stage.Left)
     def _left(self) -> None:
         self.line.input.focus()
@@ -327,9 +328,12 @@ class PromptPane(Pane):
             self.line.input.focus()
         elif self.line.editing:
             await self.line.close(keep=True)
+            self._say("")
         elif self.line.input.has_focus:
             self.column.tail.focus()
         else:
+            if any(table.has_focus for table in self.query(NextTokens)):
+                self._say("")  # what was said is how to pick
             self.line.input.focus()
 
     def action_retry(self) -> None:

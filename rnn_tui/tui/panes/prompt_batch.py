@@ -86,8 +86,8 @@ class BatchView(TailView):
         """What can be done now."""
         if self.running or not self.turns:
             return "" if self.running else "nothing was drawn   esc leaves"
-        others = "kept as branches" if self.keep else "dropped"
-        return f"1-{len(self.turns)} picks one   b: the others are {others}   esc drops all"
+        told = "the others become branches   b drops them" if self.keep else "b keeps the others as branches"
+        return f"1-{len(self.turns)} picks one   {told}   esc drops all"
 
     def action_pick(self, number: int) -> None:
         if number > len(self.turns):

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from rnn_tui.errors import RnnTuiError
 from rnn_tui.tui.engine_client import EngineClient, Event
 from rnn_tui.tui.panes.prompt_batch import BatchView
-from rnn_tui.tui.panes.prompt_model import EMPTY, ModelBar
+from rnn_tui.tui.panes.prompt_model import EMPTY, LABELS, READY, ModelBar
 from rnn_tui.tui.panes.prompt_session import Session
 from rnn_tui.tui.panes.prompt_settings import PromptSettings
 from rnn_tui.tui.panes.prompt_tree import Tree, path
@@ -26,9 +26,9 @@ class Column(Vertical):
     DEFAULT_CSS = """
     Column { width: 1fr; }
     Column > TailView { padding: 0 1 0 0; margin-top: 1; }
-    Column > .empty { height: 1fr; display: none; padding: 0 2; margin-top: 1; }
-    Column.-empty > .empty { display: block; }
-    Column.-empty > TailView { display: none; }
+    Column > .empty, Column > .start { height: 1fr; display: none; padding: 0 2; margin-top: 1; }
+    Column.-empty > .empty, Column.-start > .start { display: block; }
+    Column.-empty > TailView, Column.-start > TailView { display: none; }
     """
 
     class Said(Message):
@@ -68,6 +68,7 @@ class Column(Vertical):
         yield self.models
         yield self.tail
         yield Static(EMPTY, classes="empty")
+        yield Static(classes="start")
 
     def say(self, text: str, bad: bool = False) -> None:
         """Tell the pane what is going on."""
@@ -114,6 +115,7 @@ class Column(Vertical):
             self.say(str(error), bad=True)
             return
         self.models.describe(loaded.describe())
+        self.query_one(".start", Static).update(LABELS if self.session.labels else READY)
         self.say("")
 
     def look(self) -> None:
@@ -150,6 +152,7 @@ class Column(Vertical):
         """Add a turn to the branch in view; return whether it is the first."""
         self.writing = turn
         self.session.forget(self.talk.add(turn))
+        self.remove_class("-start")
         self.tail.action_follow()  # whoever asks for more wants to see it
         return turn.parent is None
 
@@ -287,6 +290,7 @@ class Column(Vertical):
         """Show the branch in view from its beginning to its end, and what may come after."""
         self.tail.write_all(self.talk.shown())
         last = self.talk.last
+        self.set_class(last is None and self.session.path is not None, "-start")
         self._show_next(last.next if last else ())
 
     def end(self) -> None:

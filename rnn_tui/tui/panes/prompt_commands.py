@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rnn_tui.errors import UsageError, nearest
 from rnn_tui.tui.panes.prompt_settings import SETTINGS
+from rnn_tui.tui.widgets.tail_text import Span
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ COMMANDS = (
     Command("export", "FILE", "write the transcript to a .txt, .md or .json file"),
     Command("help", "", "this list"),
 )
+_NAME_CELLS = 19
+"""Cells of the column in which /help writes what is typed."""
 _NAMES = {command.name: command.name for command in COMMANDS} | {"color": "colour"}
 _NAMES |= {setting.command: setting.command for setting in SETTINGS}
 
@@ -55,8 +58,9 @@ def parse_command(line: str) -> tuple[str, str]:
     """
     name, _, argument = line[1:].partition(" ")
     if name not in _NAMES:
+        near = nearest(name, set(_NAMES.values()))
         raise UsageError(
-            f"there is no command /{name}{nearest(name, _NAMES)}; /help lists all; a prompt with a slash starts with //"
+            f"there is no command /{name}{near}; /help lists all; a prompt with a slash starts with //"
         )
     return _NAMES[name], argument
 
@@ -79,4 +83,12 @@ def help_text() -> str:
     """Return the list that /help writes."""
     rows = [(f"/{command.name} {command.argument}", command.help) for command in COMMANDS]
     rows += [(f"/{setting.command}", setting.help) for setting in SETTINGS]
-    return "\n".join(f"{name:<19}{text}" for name, text in rows)
+    return "\n".join(f"{name:<{_NAME_CELLS}}{text}" for name, text in rows)
+
+
+def help_spans() -> list[Span]:
+    """Return the list that /help writes, in the colours of a transcript: what is typed, and what it does."""
+    spans: list[Span] = []
+    for line in help_text().split("\n"):
+        spans += [Span(line[:_NAME_CELLS], "prompt"), Span(line[_NAME_CELLS:] + "\n")]
+    return [*spans[:-1], spans[-1]._replace(text=spans[-1].text[:-1])]

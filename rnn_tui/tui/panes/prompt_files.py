@@ -98,4 +98,14 @@ class PromptFiles:
 def _path(name: str, usage: str) -> Path:
     if not name.strip():
         raise UsageError(f"a file is needed: {usage}")
-    return Path(os.path.abspath(os.path.expanduser(name.strip())))
+    try:
+        path = os.path.abspath(os.path.expanduser(name.strip()))
+        if b"\0" in os.fsencode(path):
+            raise ValueError
+        return Path(path)
+    except ValueError:
+        raise UsageError("no file can have such a name") from None
+    except FileNotFoundError:
+        raise UsageError(
+            "the folder that the app was started in is gone; give a path from the root on"
+        ) from None

@@ -7,6 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -28,12 +29,17 @@ class Listing(OptionList):
         display: none; height: 1fr; margin-top: 1; border: none; padding: 0; background: transparent;
         &:focus { background-tint: transparent; border: none; }
         &:focus > .option-list--option-highlighted { color: $foreground; background: $primary-muted; text-style: none; }
-        &:focus:ansi > .option-list--option-highlighted { text-style: reverse; }
     }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, compact=True, markup=False)
+
+    @property
+    def room(self) -> int:
+        """Cells of a row beside the scrollbar, which the stage knows while the list is hidden still."""
+        width = self.parent.size.width if isinstance(self.parent, Widget) else 0
+        return max(24, (width or self.app.size.width - 2) - 2)
 
     def put(self, rows: Sequence[Content], at: int) -> None:
         """Show `rows` with the cursor on one of them."""
@@ -80,7 +86,7 @@ class TurnList(Listing):
     def show(self, tree: Tree) -> None:
         """List the turns of a tree, with the cursor where its transcript ends."""
         self.turns = tree.rows()
-        width = max(40, self.app.size.width - 4)
+        width = self.room
         here = next((at for at, row in enumerate(self.turns) if row.turn is tree.last), 0)
         current = tree.current.name
         self.put([turn_row(row, current, width, ascii=self._ascii) for row in self.turns], here)
@@ -140,7 +146,7 @@ class SnapshotList(Listing):
         """List the snapshots of a tree."""
         self.names = list(tree.snapshots)
         widest = max((cell_len(safe_text(name)) for name in self.names), default=0)
-        width = max(40, self.app.size.width - 4)
+        width = self.room
         self.put([snapshot_row(name, tree.snapshots[name], widest, width) for name in self.names], 0)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -178,7 +184,8 @@ def turn_row(row: Row, current: str, width: int, *, ascii: bool) -> Content:
     labels = safe_text(labels, limit=width // 2)
     room = width - cell_len(indent) - 5 - (cell_len(labels) + 2 if labels else 0)
     prompt = excerpt(turn.prompt, room // 2)
-    arrow = " " if not prompt or turn.arrow == "" else turn.arrow
+    apart = not prompt or turn.prompt[-1:].isspace() or turn.completed[:1].isspace()
+    arrow = turn.arrow if prompt and turn.arrow else " " * apart
     made = excerpt(turn.completed, room - cell_len(prompt) - len(arrow))
     gap = room - cell_len(prompt) - len(arrow) - cell_len(made)
     return Content.assemble(

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input, Select, Static
+from textual.widgets import Input, OptionList, Select, Static
 from textual.worker import get_current_worker
 
 from rnn_tui.errors import InputError, RnnTuiError
@@ -21,10 +21,27 @@ EMPTY = Content.assemble(
     ("No model yet\n\n", "bold"),
     "A run can be prompted here as soon as it trains, and while it does.\n\n",
     ("alt+2", "bold $accent"), "  train one now\n",
-    ("f5", "bold $accent"), "     choose a model file from somewhere else\n\n",
-    ("/help", "bold $accent"), "  lists what can be typed below\n",
+    ("f5", "bold $accent"), "     choose a model\n",
+    ("/help", "bold $accent"), "  all commands\n",
 )  # fmt: skip
-"""What the pane says where no model is chosen."""
+"""What a column says where no model is chosen. A column is 36 cells wide at the least."""
+
+READY = Content.assemble(
+    ("Type a text\n\n", "bold"),
+    ("enter", "bold $accent"), "   the model goes on from it\n",
+    ("ctrl+r", "bold $accent"), "  again with another seed\n",
+    ("f8", "bold $accent"), "      five, to pick one from\n",
+    ("f6", "bold $accent"), "      pick the next token\n",
+    ("ctrl+n", "bold $accent"), "  another model beside it\n",
+    ("/help", "bold $accent"), "   all commands\n",
+)  # fmt: skip
+LABELS = Content.assemble(
+    ("Type a text\n\n", "bold"),
+    ("enter", "bold $accent"), "   the model labels its tokens\n",
+    ("ctrl+n", "bold $accent"), "  another model beside it\n",
+    ("/help", "bold $accent"), "   all commands\n",
+)  # fmt: skip
+"""What it says before the first prompt, by what the model does."""
 
 OTHER_FILE = ""
 """The value of the last entry, which asks for a path."""
@@ -119,6 +136,9 @@ class ModelBar(Vertical):
             super().__init__()
             self.path, self.prompt, self.go = path, prompt, go
 
+    class Closed(Message):
+        """The list was closed and there is no model still."""
+
     class Trouble(Message):
         """Something that was asked for cannot be had."""
 
@@ -146,8 +166,12 @@ class ModelBar(Vertical):
     def _folded(self, unfolded: bool) -> None:
         """The list is closed: where the model is the same as before, go on with that."""
         select = self.query_one(Select)
-        if not unfolded and self.path is not None and select.value == str(self.path):
+        if unfolded:
+            return
+        if self.path is not None and select.value == str(self.path):
             self.post_message(self.Chosen(self.path).set_sender(self))
+        elif self.path is None and select.is_blank():
+            self.post_message(self.Closed().set_sender(self))
 
     @work(thread=True, exclusive=True)
     def find(self, choose: str = "", prompt: str = "", go: bool = False, *, any_run: bool = True) -> None:
@@ -193,6 +217,7 @@ class ModelBar(Vertical):
             select.set_options([(Content(safe_text(name, limit=60)), value) for name, value in options])
             if path is not None:
                 select.value = str(path)
+        self._point()
 
     @property
     def model_name(self) -> str:
@@ -219,6 +244,13 @@ class ModelBar(Vertical):
         select = self.query_one(Select)
         select.focus()
         select.action_show_overlay()
+        self.call_after_refresh(self._point)
+
+    def _point(self) -> None:
+        """Have the cursor of the list on a model: its first row is none."""
+        select = self.query_one(Select)
+        if select.expanded and self.path is None:
+            select.query_one(OptionList).highlighted = 1
 
     @property
     def asking(self) -> bool:

@@ -12,7 +12,7 @@ from rnn_tui.errors import UsageError
 from rnn_tui.tui.engine_client import EngineClient
 from rnn_tui.tui.panes.prompt_batch import BatchView
 from rnn_tui.tui.panes.prompt_column import Column
-from rnn_tui.tui.panes.prompt_commands import help_text
+from rnn_tui.tui.panes.prompt_commands import help_spans
 from rnn_tui.tui.panes.prompt_export import Told
 from rnn_tui.tui.panes.prompt_lists import SnapshotList, TurnList
 from rnn_tui.tui.panes.prompt_tree import Row
@@ -191,7 +191,7 @@ class Stage(Vertical):
 
     def show_commands(self) -> None:
         """List what can be typed after a slash."""
-        self.commands.write_all([(help_text(), "note", None)])
+        self.commands.write_all(help_spans())
         self.commands.action_top()
         self._show("-commands", self.commands)
         self.column.say("up and down scroll   esc leaves")
@@ -205,7 +205,8 @@ class Stage(Vertical):
     @on(TurnList.Over)
     def _over(self, event: TurnList.Over) -> None:
         facts = " · ".join(event.turn.facts())
-        self.column.say(f"{facts}   enter goes on · n branch · z undo to · c copy · d drop branch")
+        keys = "enter goes on from it   n branches   z undoes to it   c copies   d drops its branch"
+        self.column.say(f"{facts}   {keys}")
 
     @on(TurnList.Wanted)
     def _turn_wanted(self, event: TurnList.Wanted) -> None:

@@ -91,7 +91,9 @@ class RunLog(Modal[None]):
         spans = [part for text, style in heading for part in ((f" {text} ", style), (" ", "plain"))]
         self.query_one("#which", Lines).set_lines([(*spans, (safe_text(self._run.name, limit=64), "strong"))])
         lines = all_notes(found.notes, width) if chosen else log_lines(self._log, width)
-        self.query_one("#text", Lines).set_lines(lines or [(("nothing was said yet", "muted"),)])
+        self.query_one("#text", Lines).set_lines(
+            lines or [(("no notes yet" if chosen else "the worker wrote nothing", "muted"),)]
+        )
         if turned or at_end:
             place.scroll_end(animate=False)
 

@@ -53,6 +53,7 @@ class RunsPane(Pane):
     .-wide RunsPane #side { display: block; }
     .-wide RunsPane #detail, .-low RunsPane.-comparing #detail { display: none; }
     .-wide RunsPane.-comparing #side { display: none; }
+    RunsPane.-comparing RunTable { height: auto; max-height: 40%; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

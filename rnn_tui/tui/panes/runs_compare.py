@@ -75,7 +75,7 @@ class Comparison(Horizontal):
     Comparison { height: 3fr; display: none; padding-top: 1; }
     Comparison Chart { width: 1fr; }
     Comparison VerticalScroll { width: 42%; padding-left: 2; scrollbar-gutter: stable; }
-    Comparison SideBySide { width: 1fr; }
+    Comparison SideBySide { width: 1fr; padding-right: 1; }
     .-narrow Comparison VerticalScroll { width: 1fr; padding-left: 0; display: none; }
     .-narrow Comparison.-tables VerticalScroll { display: block; }
     .-narrow Comparison.-tables Chart { display: none; }
@@ -154,7 +154,13 @@ class Comparison(Horizontal):
         numbers = [self._marked[run.name] for run in self._runs]
         drawn = overlay(histories, numbers=numbers, curve=self.curve, axis=self.axis)
         self.chart.configure(x_name=self.axis, x_format="duration" if self.axis == "time" else "number")
-        self.chart.show(drawn.series, title=drawn.title, nothing="none of these runs has a loss yet")
+        alone = self.screen.has_class("-narrow")  # the tables, which say why, are elsewhere
+        self.chart.show(
+            drawn.series,
+            title=drawn.title,
+            note="not all can be shown; w says why" if drawn.note and alone else "",
+            nothing="none of these runs has a loss yet",
+        )
         place = self.query_one(SideBySide)
         width = place.content_size.width
         if not width:

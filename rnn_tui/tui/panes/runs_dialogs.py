@@ -24,7 +24,7 @@ from rnn_tui.tui import format as f
 from rnn_tui.tui.dialogs import BOX, Dialog
 from rnn_tui.tui.figures import evaluation
 from rnn_tui.tui.keys import bind
-from rnn_tui.tui.panes.runs_side import Known, read_run
+from rnn_tui.tui.panes.runs_side import GOOD, Known, read_run
 
 if TYPE_CHECKING:
     from rnn_tui.runs.listing import RunSummary
@@ -82,16 +82,27 @@ def view(run: "RunSummary", known: Known, checkpoints: Sequence[str]) -> list[tu
     quiet = "$foreground 60%"
     parts = [(f"{safe_text(run.name)}\n", "bold $primary"), (f"{safe_text(run.path)}\n", quiet)]
     if run.message:
-        parts.append((f"{safe_text(run.message)}\n", "$text-warning"))
+        parts.append((f"{safe_text(run.message)}\n", quiet if run.state in GOOD else "$text-warning"))
     parts += [(f"{safe_text(run.note)}\n", "")] if run.note else []
     for section, table in known.config.items():
         parts.append((f"\n{safe_text(section, limit=60)}\n", "bold"))
         for key, value in table.items() if isinstance(table, Mapping) else [("", table)]:
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            shown = _shown(value)
             parts += [(f"  {safe_text(key, limit=60):<22}", quiet), (f"{safe_text(shown, limit=1000)}\n", "")]
     parts.append(("\ncheckpoints\n", "bold"))
     parts += [(f"  {safe_text(name)}\n", "") for name in checkpoints] or [("  none yet\n", quiet)]
     return parts
+
+
+def _shown(value: object) -> str:
+    """Return a setting as a person writes it; not yet safe."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "-"
+    return str(value) or "-"
 
 
 def evaluation_command(path: Path) -> list[str]:
@@ -120,7 +131,7 @@ class Evaluation(Dialog):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._say("enter measure the best model so far    esc close")
+        self._say("enter measures the best model so far    esc closes")
         self._read()
 
     def _say(self, text: str) -> None:
@@ -150,7 +161,7 @@ class Evaluation(Dialog):
         if self._busy:
             return
         self._busy = True
-        self._say("measuring in a process of its own, which may take minutes    esc stop and close")
+        self._say("measuring in a process of its own, which may take minutes    esc stops it")
         child = await asyncio.create_subprocess_exec(
             *evaluation_command(self.summary.path),
             stdin=asyncio.subprocess.DEVNULL,
@@ -169,10 +180,10 @@ class Evaluation(Dialog):
             rows = report_rows(json.loads(out))
         except ValueError:
             said = err.decode("utf-8", "replace").strip().splitlines()
-            self._say(f"{said[-1] if said else 'it ended without a word'}    enter try again    esc close")
+            self._say(f"{said[-1] if said else 'it ended without a word'}    enter tries again    esc closes")
         else:
             self._show(rows)
-            self._say("enter measure again    esc close")
+            self._say("enter measures again    esc closes")
 
 
 def report_rows(report: Any) -> list[tuple[str, str]]:
@@ -223,7 +234,7 @@ class Trash(Dialog):
         with Vertical(classes="box"):
             yield Static(Content("Reading the trash"), id="title")
             yield OptionList(compact=True)
-            yield Static(Content("enter bring back    E delete all for good    esc close"), classes="hint")
+            yield Static(Content("enter restores it    E deletes all for good    esc closes"), classes="hint")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -239,7 +250,8 @@ class Trash(Dialog):
             self.app.call_from_thread(self._show, str(error), [])
             return
         size = f.size(sum(one.size_bytes for one in held))
-        title = f"{len(held)} deleted runs, {size}" if held else "The trash is empty."
+        several = "s" if len(held) > 1 else ""
+        title = f"{len(held)} deleted run{several}, {size}" if held else "The trash is empty."
         rows = [
             (
                 one.path.name,

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rnn_tui.tui.app import RnnTuiApp
 
 
+_LIVING = ("starting", "running", "paused", "stopping", "stalled")
+"""States in which a worker can be told something."""
+
+
 class RunKeys(Vertical):
     """Holds the table of runs and what is beside it. `run` is the run that keys act on; `Changed` follows a change.
 
@@ -143,9 +147,18 @@ class RunKeys(Vertical):
             lambda _: self.shell.tell(f"{run.name} was asked to {command}"),
         )
 
+    def _trains(self) -> bool:
+        """Whether a worker is at this run; says so where there is none."""
+        if self.run is None:
+            return False
+        if self.run.state not in _LIVING:
+            self.shell.tell(f"{self.run.name} is not training now: it is {self.run.state}")
+            return False
+        return True
+
     @work(group="dialog")
     async def action_stop(self) -> None:
-        if self.run is None:
+        if self.run is None or not self._trains():
             return
         run = RunFolder(self.run.path)
         question = Confirm(f"Stop {run.name}?", "A checkpoint is written first; r resumes the run later.")
@@ -156,7 +169,7 @@ class RunKeys(Vertical):
     async def action_rate(self) -> None:
         from rnn_tui.runs.control import check_command
 
-        if self.run is None:
+        if self.run is None or not self._trains():
             return
         run = RunFolder(self.run.path)
         answer = await self._ask(
@@ -208,8 +221,7 @@ class RunKeys(Vertical):
         if self.run is None:
             return
         run = RunFolder(self.run.path)
-        target = str(Path.cwd() / f"{run.name}.safetensors")
-        answer = await self._ask(f"Copy the model of {run.name} to", target, str)
+        answer = await self._ask(f"Copy the model of {run.name} to", f"{run.name}.safetensors", str)
         if answer:
             path = Path(os.path.expanduser(answer.strip()))
             self._do(
@@ -221,11 +233,20 @@ class RunKeys(Vertical):
         if self.run:
             self.app.copy_to_clipboard(str(self.run.path))
 
-    def action_folder(self) -> None:
-        """Leave the screen to a shell in the folder; over SSH and in tmux, that is what opens one."""
+    @work(group="dialog")
+    async def action_folder(self) -> None:
+        """Leave the screen to a shell in the folder; over SSH and in tmux, that is what opens one.
+
+        It asks first: what is typed next, or was pasted by a terminal that does not say so, goes to the shell.
+        """
         if self.run is None:
             return
         path = self.run.path
+        question = Confirm(
+            "Open a shell in this run's folder?", "The app sleeps until you leave it with exit."
+        )
+        if await self.app.push_screen_wait(question) != "yes":
+            return
         try:
             with self.app.suspend():
                 print(safe_text(f"a shell in {path}; exit brings you back to rnn-tui"), flush=True)

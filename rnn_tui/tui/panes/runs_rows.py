@@ -198,6 +198,7 @@ class Rows:
         like = f" like {self.wanted}" if self.wanted and not typing else ""
         by = self.order.removeprefix("-")
         order = "" if self.order == NEWEST else f", by {by}" + (" turned round" if by != self.order else "")
+        order += "   enter goes to the table   esc shows all" if typing else ""
         marked = f"   {len(self.marked)} marked" if self.marked else ""
         return (
             (safe_text(f"{counted}{like}{order}", limit=300), "muted"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from textual import work
@@ -28,12 +28,12 @@ REST_SECONDS = 0.15
 _SETTINGS = {
     "corpus.source": "corpus", "task.name": "task", "tokenizer.name": "tokenizer", "model.arch": "architecture",
     "model.num_layers": "layers", "model.hidden_size": "hidden size", "model.dropout": "dropout",
-    "data.batch_size": "batch size", "data.seq_len": "seq_len", "data.sampling": "sampling",
+    "data.batch_size": "batch size", "data.seq_len": "seq len", "data.sampling": "sampling",
     "optim.optimizer": "optimiser", "optim.lr": "rate", "budget.epochs": "epochs", "budget.minutes": "minutes",
     "runtime.seed": "seed",
 }  # fmt: skip
 """Setting → what the panel calls it; those that are not set are left out."""
-_GOOD = frozenset({"running", "finished", "starting"})
+GOOD = frozenset({"running", "finished", "starting"})
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def panel(run: "RunSummary", known: Known, width: int, *, ascii: bool = False) -
 
 def _said(run: "RunSummary", width: int) -> list[Line]:
     """Return what the worker, or what is wrong with the folder, says; at most four rows."""
-    style = "muted" if run.state in _GOOD else "warn"
+    style = "muted" if run.state in GOOD else "warn"
     return [((part, style),) for part in wrapped(f.one_line(run.message, 400), width)[:4]]
 
 
@@ -143,12 +143,16 @@ def _look(look: Sample | Transcription, width: int) -> list[Line]:
 
 
 def two_rows(run: "RunSummary", width: int) -> list[Line]:
-    """Return what the table has no room for: tags and note, or what is wrong; and where the run lies."""
+    """Return what the table has no room for: what is wrong, or tags and note or what it is; and where the run lies."""
     tags: Line = ((f.one_line(" ".join(run.tags), 200) + "  ", "accent"),) if run.tags else ()
-    if run.message and run.state not in _GOOD:
+    if run.message and run.state not in (*GOOD, "stopped"):
         first: Line = ((f.one_line(run.message, max(width, 2)), "warn"),)
     else:
-        first = (*tags, (f.one_line(run.note or run.message, 400), "plain"))
+        size = f"{f.short(run.parameters)} parameters" if run.parameters else ""
+        tokens = "" if run.task == "series" else run.tokenizer
+        what = ", ".join(filter(None, (run.arch, size, tokens, PurePath(run.corpus).name)))
+        waits = run.message if run.state == "starting" else ""
+        first = (*tags, (f.one_line(run.note or waits or what, 400), "plain"))
     return [first, ((f.one_line(run.path, max(width, 2)), "muted"),)]
 
 

@@ -21,7 +21,14 @@ class RunTable(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = named(
         "runs",
         [
-            bind("enter", "select_cursor", "Watch", "Watch this run in the Train pane", footer=True),
+            bind(
+                "enter",
+                "select_cursor",
+                "Watch",
+                "Watch this run in the Train pane",
+                footer=True,
+                shown_as="enter",
+            ),
             bind("home", "scroll_top", "First", "Go to the first run"),
             bind("end,G", "scroll_bottom", "Last", "Go to the last run", shown_as="end"),
         ],

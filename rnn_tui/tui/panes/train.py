@@ -94,7 +94,7 @@ class TrainPane(Pane):
                     ("Training goes on when you leave the app.", "$foreground 60%"),
                 )
             )  # fmt: skip
-        yield Monitor(ascii=self.shell.ascii)
+        yield Monitor(ascii=self.shell.ascii, smoothing=self.shell.preferences.smoothing)
 
     def on_mount(self) -> None:
         self._set_mode("nothing")

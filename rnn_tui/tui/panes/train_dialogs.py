@@ -143,6 +143,9 @@ class ChooseRuns(Modal[list[str] | None]):
         OptionList, OptionList:focus {{
             height: auto; max-height: 16; border: none; padding: 0; margin: 1 0; background: transparent;
         }}
+        OptionList:focus > .option-list--option-highlighted {{
+            background: $primary 25%; color: $foreground; text-style: bold;
+        }}
         #title {{ text-style: bold; }}
     }}
     """

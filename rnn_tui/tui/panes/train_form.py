@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rnn_tui.plugin.describe import PluginDescription
 
 _LAYER = "form"
+_IDLE = "ctrl+s starts    esc leaves an input"
 _SAY_SECONDS = 0.2
 _NOTHING = "none installed"
 
@@ -42,6 +43,8 @@ class TrainForm(Vertical):
     TrainForm #buttons { height: 1; margin-top: 0; }
     .-high TrainForm #buttons { margin-top: 1; }
     .-narrow Field > .label { width: 15; }
+    .-narrow TrainForm Field > .label { width: 17; }
+    .-narrow TrainForm Field > Entry, .-narrow TrainForm Field > Select { width: 24; }
     .-narrow Field > Entry, .-narrow Field > Select { width: 26; }
     TrainForm #buttons Button { margin-right: 2; }
     TrainForm #said { width: 1fr; color: $foreground 60%; }
@@ -112,7 +115,7 @@ class TrainForm(Vertical):
         with Horizontal(id="buttons"):
             yield Button("Start", variant="primary", compact=True, id="start")
             yield Button("Cancel", compact=True, id="cancel")
-            yield Static("ctrl+s starts, escape leaves an input", id="said")
+            yield Static(_IDLE, id="said")
 
     def fields(self) -> list[Field]:
         """All rows that are there now."""
@@ -329,5 +332,5 @@ class TrainForm(Vertical):
             line.scroll_visible()
 
     def say(self, text: str) -> None:
-        """Show what is being done, beside the buttons."""
-        self.query_one("#said", Static).update(Content(safe_text(text)))
+        """Show what is being done, or which keys there are, beside the buttons."""
+        self.query_one("#said", Static).update(Content(safe_text(text or _IDLE)))

@@ -19,7 +19,22 @@ LONGEST = 20_000
 _TYPED = str.maketrans({"␊": "\n", "␉": "\t"})
 
 
-class LineInput(Input):
+class OrderedInput(Input):
+    """An input whose own keys act in the order in which they are pressed.
+
+    Textual lets a letter act at once, but a key with a binding only when it has gone through every parent: of ctrl+u and a
+    letter right behind it, on a busy machine, the letter would come first and be gone.
+    """
+
+    async def on_key(self, event: events.Key) -> None:
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.app.run_action(binding.action, self)
+            return
+
+
+class LineInput(OrderedInput):
     """An input without frame, with a history if `history` is set."""
 
     PASTES_SAFELY = True
@@ -74,6 +89,13 @@ class LineInput(Input):
             self._place = place
             self.value = self.history[place] if place else self._draft
             self.cursor_position = len(self.value)
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Return whether a key types something here, and so is no hint for the footer.
+
+        Textual finds no character for the name of the slash, and would show what it does outside of the input.
+        """
+        return key == "slash" or super().check_consume_key(key, character)
 
     def action_newline(self) -> None:
         self.insert_text_at_cursor("␊")

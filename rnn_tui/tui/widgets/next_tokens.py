@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -124,7 +125,7 @@ class NextTokens(Widget, can_focus=True):
         parts = [Content.styled(f"{self._title}  ", MUTED)]
         room = self.size.width - parts[0].cell_length
         for _, text, share in self._rows:
-            part = Content.assemble((f"{visible(text, 8)} ", "bold"), (f"{share:.0%}   ", MUTED))
+            part = Content.assemble((f"{visible(text, 8)} ", "bold"), (f"{100 * share:.0f} %   ", MUTED))
             room -= part.cell_length
             if room < -3:  # the blanks at the end may be cut
                 break
@@ -133,9 +134,11 @@ class NextTokens(Widget, can_focus=True):
 
     def _as_table(self) -> Content:
         seen = self._rows[self._top : self._top + ROWS]
-        rows = [(visible(text, 12), share, f"{share:.1%}") for _, text, share in seen]
+        rows = [(visible(text, 12), share, f"{100 * share:.1f} %") for _, text, share in seen]
         told = "   enter or a digit reads it, \N{ERASE TO THE LEFT} takes it back" if self.has_focus else ""
         told = told.replace("\N{ERASE TO THE LEFT}", "backspace" if self._ascii else "\N{ERASE TO THE LEFT}")
+        if cell_len(self._title + told) > self.size.width:
+            told = "   1-0 reads it"
         title = Content.styled((self._title + told)[: self.size.width], f"bold {MUTED}")
         lines = bars(rows, self.size.width - 3, ascii=self._ascii).split("\n")
         shown = [title]

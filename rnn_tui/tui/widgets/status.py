@@ -10,6 +10,17 @@ from rnn_tui.tui.widgets.tail_text import wrap
 MAX_ROWS = 3
 
 
+def rows_of(text: str, width: int) -> list[str]:
+    """Wrap `text` to `width` cells; three spaces part hints such as `esc leaves`, between which it breaks first."""
+    rows: list[str] = []
+    for hint in text.split("   "):
+        if rows and cell_len(rows[-1]) + 3 + cell_len(hint) <= width:
+            rows[-1] += "   " + hint
+        else:
+            rows += [hint[start:end].rstrip() for start, end in wrap(hint, width)]
+    return rows
+
+
 class StatusLine(Lines):
     """Says what is going on at the left, and something steady at the right where there is room."""
 
@@ -30,7 +41,7 @@ class StatusLine(Lines):
         if right and gap >= 3:
             lines: list[Line] = [((left, style), (" " * gap, "muted"), (right, "muted"))]
         else:
-            lines = [((left[start:end], style),) for start, end in wrap(left, width)[:MAX_ROWS]]
+            lines = [((row, style),) for row in rows_of(left, width)[:MAX_ROWS]]
         self.set_lines(lines)
 
     def on_resize(self, event: events.Resize) -> None:

@@ -109,10 +109,10 @@ async def test_the_figures_of_a_known_text(tmp_path: Path, make_host: Any) -> No
         await look(pilot, pane, text)
         assert "9,300" in block(pane, "figures")
         # train is the first int(9300 · 0.9) = 8,370 characters
-        assert "90.0%" in block(pane, "splits")
+        assert "90.0 %" in block(pane, "splits")
         assert "8,370" in block(pane, "splits")
         assert "uniform" in block(pane, "baselines")
-        assert "occur only in held-out text: z" in block(pane, "findings")
+        assert "1 character occurs only in held-out text: z" in block(pane, "findings")
         assert "only held out" in block(pane, "line-figures")
         assert app.memory["corpus.source"] == str(text)
 
@@ -123,9 +123,9 @@ async def test_repeated_text(tmp_path: Path, make_host: Any) -> None:
     pane = CorpusPane()
     async with make_host(pane, tmp_path).run_test(size=(140, 45)) as pilot:
         await look(pilot, pane, text)
-        assert "50.0%, in 1 passages of 60 bytes or more" in block(pane, "line-figures")
+        assert "50.0 %, in 1 passages of 60 bytes or more" in block(pane, "line-figures")
         assert block(pane, "repeated").split("\n")[1].split()[-4:] == ["2,690", "2", "0", "2,690"]
-        assert "100.0%" in block(pane, "splits")  # of the validation text was seen in training
+        assert "100.0 %" in block(pane, "splits")  # of the validation text was seen in training
         assert "100% of the validation text lies in passages" in block(pane, "findings")
 
 
@@ -188,7 +188,7 @@ async def test_a_series(tmp_path: Path, make_host: Any, size: tuple[int, int]) -
         await look(pilot, pane, table)  # what it is for is guessed
         assert pane.query_one("#corpus-task", Select).value == "series"
         assert block(pane, "figures").split("\n")[2].split() == [
-            "up", "44.5", "25.98", "0", "89", "1", "100.0%",
+            "up", "44.5", "25.98", "0", "89", "1", "100.0", "%",
         ]  # fmt: skip
         assert "rows" in block(pane, "splits")
         assert "lie outside the range" in block(pane, "findings")

@@ -111,11 +111,11 @@ async def test_the_whole_text_by_its_keys(tmp_path: Path, make_host: Any) -> Non
         await it.type("50%")
         # character 9,445 is in the row of line 1055, which begins at 10·7 + 90·8 + 900·9 + 55·10
         assert (it.rows[0], it.scroll.token) == ("line 1055", 9440)
-        assert it.place.startswith("50.0% token 9,440 of 18,890, train")
+        assert it.place.startswith("50.0 % token 9,440 of 18,890, train")
         await it.press("percent_sign")
         await it.type("17001")
         assert it.rows[0].startswith("── validation begins: tokens 17,001 to 18,889")
-        assert it.place.startswith("90.0% token 17,001 of 18,890, validation")
+        assert it.place.startswith("90.0 % token 17,001 of 18,890, validation")
         await it.press("percent_sign")
         await it.type("nowhere")
         assert "a place is a share" in it.place
@@ -333,7 +333,7 @@ async def test_escape_stops_the_measuring_and_a_download(
         )
         await it.press("e")
         await it.type("fables-en", "corpus-source")
-        await it.until(lambda: "reading … ━━━━━─" in it.status and "25% esc stops" in it.status)
+        await it.until(lambda: "reading … ━━━━━─" in it.status and "25 % esc stops" in it.status)
         await it.press("escape")
         await it.until(lambda: ended == ["reading"])
         assert it.status == "stopped; what is shown is the corpus before"

@@ -1,5 +1,6 @@
 """The Inspect pane with a fake engine in a real child process."""
 
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -140,16 +141,16 @@ async def test_units_are_found_stepped_through_and_starred(
 
         pane.query_one("InspectSide Select", Select).value = "quotes"
         await until(pilot, lambda: "tokens" in notes(pane))
-        assert notes(pane) == "16.0% of the tokens, underlined in the text"
+        assert notes(pane) == "16.0 % of the tokens, underlined in the text"
         assert table(pane)[0][1:] == [f"{H} 0", "+0.99", "+1.00", "-1.00"]
         row = pane.main.glow.render_line(0)
         underlined = "".join(s.text for s in row if s.style is not None and s.style.underline)
         assert underlined == '"yes'
         await give(pilot, pane, "e", "[0-9")
-        assert "no regular expression" in status(pane)
+        assert "not a regular expression" in status(pane)
         await pilot.press("end", "right_square_bracket", "enter")
         await until(pilot, lambda: pane.body.unit == Unit(H, 5) and pane.body.values is not None)
-        assert notes(pane) == "8.0% of the tokens, underlined in the text"
+        assert notes(pane) == "8.0 % of the tokens, underlined in the text"
         pane.query_one("InspectSide Select", Select).value = "brackets"
         await until(pilot, lambda: notes(pane) == "the text has no brackets")
         assert table(pane) == []
@@ -218,8 +219,8 @@ async def test_the_map_the_gates_and_the_reach(inspecting: Inspecting, tmp_path:
             "output",
             "o",
         ]
-        assert [word for word in rows[4].split() if "%" in word] == ["50%", "100%", "0%"]
-        assert [word for word in rows[5].split() if "%" in word] == ["25%", "0%", "75%"]
+        assert re.findall(r"\d+ %", rows[4]) == ["50 %", "100 %", "0 %"]
+        assert re.findall(r"\d+ %", rows[5]) == ["25 %", "0 %", "75 %"]
         await pilot.press("b")
         await until(pilot, lambda: "after 7 tokens" in pane.main._sentence.text)
         assert [one.name for one in pane.main.chart._series] == ["the whole state", "layer 1", "layer 2"]

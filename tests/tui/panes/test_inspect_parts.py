@@ -185,8 +185,8 @@ def test_dots_of_gates_lie_where_they_should() -> None:
         titles = next(text for text in texts if "gate 0" in text)
         assert titles.count("gate") == beside
         assert all(cell_len(text) <= max(width, 26) for text in texts[2:])
-        assert any("open    - " in text and "%" not in text for text in texts)
-        assert any(text.startswith("shut  50% █") for text in texts)
+        assert any("open     - " in text and "%" not in text for text in texts)
+        assert any(text.startswith("shut  50 % █") for text in texts)
 
 
 def test_reach_in_words_and_curves() -> None:

@@ -182,7 +182,7 @@ async def test_a_crash_in_the_middle_keeps_what_was_written(prompting: Prompting
         await talk.enter("ab")
         shown = talk.transcript().replace("\n", " ")
         assert "abhalf a " in shown
-        assert "the prompt engine is gone: it ended with exit code 3" in shown
+        assert "the engine that runs the model is gone: it ended with exit code 3" in shown
         assert "gone" in talk.status
 
 

@@ -96,10 +96,15 @@ def test_a_turn_is_one_row_as_wide_as_the_list() -> None:
     turn = Turn("ask", fresh=True, made=[Piece("answer "), Piece("天地" * 40)])
     row = Row(turn, 12, 2, True, ("b2", "here[/]"), ("snap\x1b",), shown=True)
     content = turn_row(row, "b2", 60, ascii=True)
-    assert content.plain.startswith("  `- 12  ask answer 天地")
+    assert content.plain.startswith("  `- 12  askanswer 天地")
     assert content.plain.rstrip().endswith("< here  here[/]  * snap␛")
     assert cell_len(content.plain) == 60
     assert "\n" not in content.plain
+    apart = Turn("ask", fresh=True, made=[Piece(" then")])  # the space is the model's, and stands between
+    assert (
+        turn_row(Row(apart, 1, 0, False, (), (), shown=True), "main", 60, ascii=True).plain.strip()
+        == "1  ask then"
+    )
 
 
 def test_a_snapshot_shows_how_its_text_ends() -> None:

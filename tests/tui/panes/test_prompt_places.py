@@ -116,9 +116,9 @@ async def test_one_of_a_batch_becomes_the_turn(prompting: Prompting) -> None:
         shown = "\n".join(row.text for row in view.text.rows)
         # the last row is complete first; 0, 0.7 and 1.4 nats
         assert " 1   3 tokens · 0.70 nats a token · seed 9\nw9.0 w9.1 w9.2 " in shown
-        assert talk.status == "1-3 picks one b: the others are dropped esc drops all"
+        assert talk.status == "1-3 picks one b keeps the others as branches esc drops all"
         await talk.press("5", "b")  # there is no fifth
-        assert "b: the others are kept as branches" in talk.status
+        assert "the others become branches b drops them" in talk.status
         await talk.press("2")
         assert talk.transcript() == "▪ 1  temperature 0.8 · seed 8 · step 100\nabw8.0 w8.1 w8.2 "
         assert len(pane.column.talk.branches) == 3

@@ -14,6 +14,7 @@ from rnn_tui.tui.panes.prompt_turns import (
     mean_surprise,
     unknown_note,
 )
+from rnn_tui.tui.widgets.status import rows_of
 from rnn_tui.tui.widgets.tail_text import Span
 
 
@@ -119,3 +120,10 @@ def test_headers_and_facts() -> None:
 def test_the_first_token_of_a_text_was_predicted_by_nothing() -> None:
     assert mean_surprise([Piece("a"), Piece("b", 1.0), Piece("c", 2.0)]) == 1.5
     assert mean_surprise([Piece("a")]) is None
+
+
+def test_a_status_line_breaks_between_its_hints() -> None:
+    assert rows_of("a fact   esc leaves", 20) == ["a fact   esc leaves"]
+    assert rows_of("a fact   esc leaves   d drops", 20) == ["a fact   esc leaves", "d drops"]
+    assert rows_of("one two three   x", 8) == ["one two", "three", "x"]
+    assert rows_of("", 8) == [""]
