@@ -32,6 +32,8 @@ ALLOWED = {
     # names of our own modules and of entry points, which are installed code; never from a file that is read
     ("rnn_tui/cli/base.py", "import_module"),
     ("rnn_tui/tui/app.py", "import_module"),
+    ("rnn_tui/tui/key_tables.py", "import_module"),
+    ("rnn_tui/tui/machine.py", "import_module"),
     ("rnn_tui/plugin/__init__.py", "import_module"),
     ("rnn_tui/plugin/loading.py", "import_module"),
     # downloads: over TLS, of a known SHA-256
@@ -81,7 +83,8 @@ def ways_in(name, source):
             isinstance(node, ast.List)
             and len(node.elts) > 1
             and ast.unparse(node.elts[0]) == "sys.executable"
-            and ast.unparse(node.elts[1]) != "'-P'"  # without it modules of the current folder come first
+            and ast.unparse(node.elts[1])
+            not in ("'-P'", "'-I'")  # without it modules of the current folder come first
         ):
             found.add((name, "a Python without -P"))
     return found

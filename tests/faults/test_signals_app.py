@@ -109,7 +109,7 @@ def test_a_signal_at_any_moment_of_the_start(tmp_path, amount, seed, figures):
 
 
 def unpainted(terminal):
-    return [word for word in ("1 Corpus", "5 Plugins", "No runs", "Quit") if word not in terminal.text()]
+    return [word for word in ("1 Corpus", "6 Plugins", "No runs", "Quit") if word not in terminal.text()]
 
 
 def stop_and_go_on(folder, how, **more):

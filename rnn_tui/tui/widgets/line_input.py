@@ -22,8 +22,8 @@ _TYPED = str.maketrans({"␊": "\n", "␉": "\t"})
 class OrderedInput(Input):
     """An input whose own keys act in the order in which they are pressed.
 
-    Textual lets a letter act at once, but a key with a binding only when it has gone through every parent: of ctrl+u and a
-    letter right behind it, on a busy machine, the letter would come first and be gone.
+    Textual lets a letter act at once, but a key with a binding only when it has gone through every parent: of ctrl+u
+    and a letter right behind it, on a busy machine, the letter would come first and be gone.
     """
 
     async def on_key(self, event: events.Key) -> None:

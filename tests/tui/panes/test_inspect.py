@@ -92,10 +92,13 @@ async def test_units_are_found_stepped_through_and_starred(
         inside = TEXT[:25].index('"'), TEXT[:25].rindex('"')
         assert levels(pane)[:25] == [4 if inside[0] <= at < inside[1] else -4 for at in range(25)]
         assert "layer 1 h unit 0 of 6" in " ".join(pane.unit_bar.text.split())
-        assert status(pane) == "1 of 200 'H' value -1.000 the text that was handed over · 200 tokens"
+        await until(
+            pilot,
+            lambda: status(pane) == "1 of 200 'H' value -1.000 the text that was handed over · 200 tokens",
+        )
         await pilot.press("right", "down")
         assert pane.main.glow.cursor == 22  # the second letter of the second line
-        assert status(pane).startswith("23 of 200 'o' value -1.000 surprise 1.25 nats")
+        await until(pilot, lambda: status(pane).startswith("23 of 200 'o' value -1.000 surprise 1.25 nats"))
         await pilot.press("pagedown", "end", "up", "left", "pageup", "home")
         assert pane.main.glow.cursor == 0
 
@@ -169,7 +172,9 @@ async def test_the_map_the_gates_and_the_reach(inspecting: Inspecting, tmp_path:
         assert pane.body.side.table.region.area
         assert heat_map.render_line(0).text.strip().startswith('He said "yes" at 10.↵No.')
         await pilot.press("down", "right", "right", "right")
-        assert status(pane).startswith("unit 1 token 4 's' value -0.25 enter shows the unit")
+        await until(
+            pilot, lambda: status(pane).startswith("unit 1 token 4 's' value -0.25 enter shows the unit")
+        )
         assert pane.main.glow.cursor == 3
         # the upper half of a cell is unit 0 and the lower one unit 1, where the cursor is
         assert heat_map.render_line(1).text.split()[0] == "1"
@@ -180,7 +185,7 @@ async def test_the_map_the_gates_and_the_reach(inspecting: Inspecting, tmp_path:
         )
         await pilot.press("m", "0")
         await until(pilot, lambda: heat_map.heat is not None and len(heat_map.heat.starts) == 100)
-        assert status(pane).startswith("unit 1 tokens 3 to 4")
+        await until(pilot, lambda: status(pane).startswith("unit 1 tokens 3 to 4"))
         await pilot.press("plus")
         await until(pilot, lambda: heat_map.heat is not None and len(heat_map.heat.starts) == heat_map.room)
         await pilot.press("minus")
