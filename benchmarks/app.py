@@ -262,7 +262,7 @@ def _latency(what: str, one: Terminal, keys: list[str], clear: str | None) -> It
 def _watching(run: Path, runs: Path, home: Path) -> None:
     """Compare the steps of a run in turns with and without an app that watches it."""
     lost = []
-    for _ in range(6):
+    for _ in range(4):
         made = {}
         for watched in (False, True):
             with terminal(app_words(runs), home, (45, 140)) if watched else contextlib.nullcontext() as one:
@@ -276,7 +276,7 @@ def _watching(run: Path, runs: Path, home: Path) -> None:
                     time.sleep(12)
                 made[watched] = (steps(run) - before) / (time.perf_counter() - begin)
         lost.append(100 * (1 - made[True] / made[False]))
-    print(WATCH.judge("training speed lost by watching, median of 6", statistics.median(lost)))
+    print(WATCH.judge("training speed lost by watching, median of 4", statistics.median(lost)))
     print("each:", ", ".join(f"{one:.1f}" for one in lost))
 
 

@@ -152,7 +152,12 @@ def test_memory_on_a_disk_that_refuses(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [theme.DARK, theme.LIGHT, "textual-light", "ansi-dark", "ansi-light", "nord"]
+    "name",
+    [
+        theme.LIGHT,
+        "ansi-dark",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (theme.DARK, "ansi-light", "nord")),
+    ],
 )
 async def test_themes(runs_dir: Path, make_run: Any, until: Any, screen_text: Any, name: str) -> None:
     run = make_run()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.widgets import Collapsible, Input
 
 from rnn_tui.plugin.options import OptionInfo, check_items
@@ -119,9 +120,9 @@ async def test_what_is_entered_arrives(runs_dir: Path, until: Any, started: list
     ("path", "value"),
     [
         ("model.hidden_size", "many"),
-        ("optim.lr", "-1"),
+        pytest.param("optim.lr", "-1", marks=pytest.mark.slow),
         ("corpus.source", "tinyshakespear"),
-        ("data.batch_size", "0"),
+        pytest.param("data.batch_size", "0", marks=pytest.mark.slow),
         ("model.options.forget_bias", "many"),
     ],
 )
@@ -230,7 +231,9 @@ async def choose_recipe(pilot: Any, app: RnnTuiApp, until: Any, name: str) -> Tr
 RECIPES = ["hello-ohlol", "sine-gru", "timemachine-gru-scratch", "fairytales-lstm"]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name", [*RECIPES[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in RECIPES[2:])]
+)
 async def test_a_recipe_is_started_as_it_stands(
     runs_dir: Path, until: Any, no_checks: list[Any], name: str
 ) -> None:
@@ -338,9 +341,9 @@ async def test_nothing_installed_is_said(
         ("str", "", []),
     ],
 )
-async def test_rows_of_lists(runs_dir: Path, type_: str, typed: str, value: list[Any]) -> None:
+async def test_rows_of_lists(type_: str, typed: str, value: list[Any]) -> None:
     row = Field("x", OptionInfo("many", type_, (), "", many=True))
-    app = RnnTuiApp(runs_dir)
+    app: App[None] = App()
     async with app.run_test() as pilot:
         await app.mount(row)
         row.query_one(Input).value = typed

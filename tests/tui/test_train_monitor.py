@@ -31,7 +31,9 @@ def live(make_run: MakeRun, steps: int = 300) -> Any:
     return run
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (140, 45), (40, 12)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(80, 24), pytest.param(100, 30, marks=pytest.mark.slow), (140, 45), (40, 12)]
+)
 async def test_a_live_run_at_each_size(
     make_run: MakeRun, runs_dir: Path, width: int, height: int, until: Any, screen_text: Any
 ) -> None:
@@ -167,7 +169,7 @@ async def test_zoom_pan_and_read_out(make_run: MakeRun, runs_dir: Path, until: A
         await until(pilot, lambda: "step" in screen_text(app).splitlines()[3])
 
 
-@pytest.mark.parametrize("size", [(80, 24), (140, 45)])
+@pytest.mark.parametrize("size", [(80, 24), pytest.param((140, 45), marks=pytest.mark.slow)])
 async def test_hostile_text_is_shown_as_text(
     make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any, size: tuple[int, int]
 ) -> None:
@@ -249,7 +251,7 @@ async def test_a_wide_screen_has_room_for_both(
         await until(pilot, lambda: app.query_one("#loss", Chart).has_focus)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (140, 45)])
+@pytest.mark.parametrize("size", [pytest.param((80, 24), marks=pytest.mark.slow), (140, 45)])
 async def test_labels_are_shown_beside_their_source(
     make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any, size: tuple[int, int]
 ) -> None:
@@ -387,7 +389,7 @@ async def test_actions_from_the_palette(
         await until(pilot, lambda: chart.log_y and chart._window == (150.0, 300.0))
 
 
-@pytest.mark.parametrize("key", ["enter", "w", "P"])
+@pytest.mark.parametrize("key", ["enter", *(pytest.param(key, marks=pytest.mark.slow) for key in "wP")])
 async def test_prompt_this_run(
     make_run: MakeRun, runs_dir: Path, until: Any, screen_text: Any, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:

@@ -18,7 +18,7 @@ from rnn_tui.tui.widgets.line_input import LineInput
 from rnn_tui.tui.widgets.lines import Lines
 from rnn_tui.tui.widgets.suggest import SourceSuggester
 
-SIZES = [(80, 24), (140, 45)]
+SIZES = [(80, 24), pytest.param((140, 45), marks=pytest.mark.slow)]
 HOSTILE = "[/] [@click=app.quit]x[/] \x1b[2J\x1b]52;c;aGk=\x1b\\ \x9b1m \u202e e" + "\u0301" * 300 + "\n"
 
 

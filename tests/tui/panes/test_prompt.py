@@ -18,7 +18,7 @@ from rnn_tui.tui.widgets.line_input import LineInput
 from rnn_tui.tui.widgets.next_tokens import NextTokens
 
 FAKE = [sys.executable, str(Path(__file__).parents[1] / "fake_engine.py")]
-SIZES = [(80, 24), (140, 45)]
+SIZES = [(80, 24), pytest.param((140, 45), marks=pytest.mark.slow)]
 Prompting = Callable[..., AbstractAsyncContextManager[Any]]
 
 
