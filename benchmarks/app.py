@@ -268,7 +268,7 @@ def _watching(run: Path, runs: Path, home: Path) -> None:
             with terminal(app_words(runs), home, (45, 140)) if watched else contextlib.nullcontext() as one:
                 if one:
                     one.painted()
-                    one.drain(4)
+                    one.drain(10)  # it has started, and found out what is installed
                 before, begin = steps(run), time.perf_counter()
                 if one:
                     one.drain(12)
