@@ -72,6 +72,7 @@ async def take(runs_dir: Path) -> None:
 
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
+    os.environ["COLORTERM"] = "truecolor"  # asked when Textual is imported; with 16 colours the app has another theme
     with tempfile.TemporaryDirectory() as home:
         for name in ("CONFIG", "STATE", "DATA"):
             os.environ[f"RNN_TUI_{name}_DIR"] = str(Path(home) / name)

@@ -36,7 +36,7 @@ class Entry(OrderedInput):
         """Keep what is shown, and so what is held, safe; a setting of another run may hold anything."""
         return safe_text(value, limit=LONGEST)
 
-    def on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
         if event.key in ("up", "down", "enter"):
             event.stop()
             event.prevent_default()
