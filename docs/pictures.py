@@ -72,7 +72,8 @@ async def take(runs_dir: Path) -> None:
 
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
-    os.environ["COLORTERM"] = "truecolor"  # asked when Textual is imported; with 16 colours the app has another theme
+    # asked when Textual is imported; with 16 colours the app has another theme
+    os.environ["COLORTERM"] = "truecolor"
     with tempfile.TemporaryDirectory() as home:
         for name in ("CONFIG", "STATE", "DATA"):
             os.environ[f"RNN_TUI_{name}_DIR"] = str(Path(home) / name)
