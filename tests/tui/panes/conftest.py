@@ -93,10 +93,16 @@ class Prompted:
             await self.pilot.pause(0.02)
 
     async def quiet(self) -> None:
-        """Wait for what the models are at."""
+        """Wait for what the models are at, and for what that says on its way up to the pane."""
         await self.pilot.pause()
-        await self.until(lambda: not self.pane.feed.writing and not self.pane.client.busy)
-        await self.pilot.pause()
+        await self.until(lambda: not self.pane.feed.writing and not self.pane.client.busy and not self._asking)
+        for _ in range(2):
+            await self.pilot.pause()
+
+    @property
+    def _asking(self) -> bool:
+        """Whether a column is at something with the engine; the last of it is what the status says."""
+        return any(one.group == "engine" and not one.is_finished for one in self.pilot.app.workers)
 
     async def press(self, *keys: str) -> None:
         """Press keys, and wait for what they start."""
@@ -143,6 +149,7 @@ def prompting(
             talk = Prompted(pane, pilot)
             pane.column.models.post_message(ModelBar.Chosen(model))
             await talk.until(lambda: pane.column.session.current)
+            await talk.quiet()
             pane.set_settings(PromptSettings(length=3, seed=7))
             yield talk
 
