@@ -2,18 +2,32 @@
 
 import click
 
-from rnn_tui.cli.base import Group, json_option
+from rnn_tui.cli.base import Command, Entry, LazyGroup, json_option
 from rnn_tui.cli.complete import plugins as complete_plugins
 from rnn_tui.cli.output import emit, out, pairs, say, table
 from rnn_tui.errors import UsageError, nearest
 
 
-@click.group(cls=Group, examples="rnn-tui plugins list\nrnn-tui plugins show gru")
+USE, WRITE = "What is installed", "Write one"
+ENTRIES = {
+    "list": Entry("rnn_tui.cli.plugins", "list_", USE, "List them; one that is broken with its error."),
+    "show": Entry("rnn_tui.cli.plugins", "show", USE, "What one is, where it comes from, and its options."),
+    "new": Entry("rnn_tui.cli.plugins_new", "new", WRITE, "Write a package to begin with."),
+    "check": Entry("rnn_tui.cli.plugins_check", "check", WRITE, "Try every law that a plugin must keep."),
+    "score": Entry("rnn_tui.cli.plugins_score", "score", WRITE, "What kind of memory an architecture is."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    entries=ENTRIES,
+    examples="rnn-tui plugins list\nrnn-tui plugins show gru\nrnn-tui plugins new my-cell",
+)
 def plugins() -> None:
     """Architectures, tokenizers and steps in NumPy, from this package and from others."""
 
 
-@plugins.command("list", examples="rnn-tui plugins list\nrnn-tui plugins list --json")
+@click.command("list", cls=Command, examples="rnn-tui plugins list\nrnn-tui plugins list --json")
 @json_option
 def list_(as_json: bool) -> None:
     """List the plugins. One that cannot be used is listed with its error.
@@ -43,7 +57,7 @@ def list_(as_json: bool) -> None:
     )
 
 
-@plugins.command("show", examples="rnn-tui plugins show lstm\nrnn-tui plugins show word --json")
+@click.command("show", cls=Command, examples="rnn-tui plugins show lstm\nrnn-tui plugins show word --json")
 @click.argument("name", shell_complete=complete_plugins)
 @json_option
 def show(name: str, as_json: bool) -> None:

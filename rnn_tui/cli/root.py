@@ -43,7 +43,9 @@ ENTRIES = {
     ),
     "corpus": Entry("rnn_tui.cli.corpus", "corpus", USE, "List the named corpora and download one."),
     "bench": Entry("rnn_tui.cli.bench", "bench", LOOK, "How fast architectures train and sample here."),
-    "plugins": Entry("rnn_tui.cli.plugins", "plugins", LOOK, "List and show architectures and tokenizers."),
+    "plugins": Entry(
+        "rnn_tui.cli.plugins", "plugins", LOOK, "Architectures and tokenizers: list, write, check, score."
+    ),
     "config": Entry("rnn_tui.cli.config", "config", LOOK, "Settings, and where each value comes from."),
     "doctor": Entry(
         "rnn_tui.cli.doctor", "doctor", LOOK, "Check versions, devices, terminal, disk and plugins."

@@ -1,0 +1,1 @@
+"""What `import rnn_tui` offers to a program: load, generate, score, evaluate, train."""

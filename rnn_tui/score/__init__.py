@@ -1,0 +1,1 @@
+"""What kind of memory an architecture is: tasks of growing difficulty, beside others of equal size."""
