@@ -10,6 +10,8 @@ from rnn_tui.cli.complete import recipes
 from rnn_tui.cli.output import emit, out, say, shown, table
 from rnn_tui.cli.settings import settings_options
 from rnn_tui.paths import settings_file
+from rnn_tui.plugin.single_file import SECTION as PLUGINS
+from rnn_tui.plugin.single_file import PluginSettings, plugins_folder
 from rnn_tui.preferences import SECTION, Preferences, read
 from rnn_tui.training.config import Layer, resolve, sections, to_dict
 from rnn_tui.training.layers import combine
@@ -31,7 +33,8 @@ def config() -> None:
 @settings_options
 @click.option("--recipe", "recipe_name", shell_complete=recipes, metavar="NAME", help="Start from a recipe.")
 @json_option
-def show(layers: list[Layer], recipe_name: str | None, as_json: bool) -> None:
+@click.pass_context
+def show(context: click.Context, layers: list[Layer], recipe_name: str | None, as_json: bool) -> None:
     """Show every setting, its value, and where the value comes from."""
     if recipe_name:
         from rnn_tui.recipes import load_recipe
@@ -46,7 +49,10 @@ def show(layers: list[Layer], recipe_name: str | None, as_json: bool) -> None:
     app = read()
     for key, value in asdict(app.chosen).items():
         values[f"{SECTION}.{key}"] = (value, app.origins.get(key, "default"))
-    for complaint in app.told:
+    found = plugins_folder()
+    origin = "--plugins-dir" if context.find_root().params.get("plugins_dir") else found.origin
+    values[f"{PLUGINS}.dir"] = (str(found.path or ""), origin or "default")
+    for complaint in [*app.told, *filter(None, [found.fault])]:
         say(f"warning: {complaint}")
     if as_json:
         emit({name: {"value": value, "origin": origin} for name, (value, origin) in values.items()})
@@ -83,7 +89,7 @@ def init() -> None:
     if file.exists():
         raise BusyError(f"{file} exists already; edit it, or move it away first")
     lines = ["# Your own settings for rnn-tui. Remove the # in front of a line to set it.", ""]
-    for section, declared in (sections() | {SECTION: Preferences}).items():
+    for section, declared in (sections() | {PLUGINS: PluginSettings, SECTION: Preferences}).items():
         lines.append(f"[{section}]")
         for info in option_infos(declared):
             # of one line each: a list as JSON has it is one in TOML, too

@@ -186,11 +186,15 @@ def surroundings(runs_dir: Path) -> list[Check]:
 def plugins() -> list[Check]:
     """Which plugins work."""
     from rnn_tui.plugin.describe import describe_plugins
+    from rnn_tui.plugin.single_file import plugins_folder
 
     found = describe_plugins()
     working = list(dict.fromkeys(each.info.name for each in found if not each.error))
     checks = [Check("plugins", "ok" if working else "problem", ", ".join(working) or "none", "")]
     for each in found:
         if each.error:
-            checks.append(Check("plugin", "problem", str(each.info), str(each.error)))
+            checks.append(Check("plugin", "problem", f"{each.info}: {each.error}", each.advice))
+    folder = plugins_folder()
+    if folder.path is not None:
+        checks.append(Check("plugins dir", "ok", f"{folder.path}, by {folder.origin}"))
     return checks

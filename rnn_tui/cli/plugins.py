@@ -1,5 +1,7 @@
 """`rnn-tui plugins`: the architectures, tokenizers and steps in NumPy that are installed."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from rnn_tui.cli.base import Command, Entry, LazyGroup, json_option
@@ -7,6 +9,8 @@ from rnn_tui.cli.complete import plugins as complete_plugins
 from rnn_tui.cli.output import emit, out, pairs, say, table
 from rnn_tui.errors import UsageError, nearest
 
+if TYPE_CHECKING:
+    from rnn_tui.plugin.describe import PluginDescription
 
 USE, WRITE = "What is installed", "Write one"
 ENTRIES = {
@@ -30,15 +34,20 @@ def plugins() -> None:
 @click.command("list", cls=Command, examples="rnn-tui plugins list\nrnn-tui plugins list --json")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the plugins. One that cannot be used is listed with its error.
+    """List the plugins. One that cannot be used is listed with its error, and what to do.
 
-    Each goes by the name in the list: that is package:name where another has the name alone.
+    Each goes by the name in the list: that is package:name where another has the name alone. No plugin is imported by
+    this process: what is not known of one yet is asked of another.
+
+    --json gives an object for each: kind, name, package, version, class, file (null unless it is a single file),
+    form, summary, doc, options, error and advice (null where it works), clash, changes, and install, the command that
+    gets it.
     """
     from rnn_tui.plugin.describe import describe_plugins
 
     found = describe_plugins()
     if as_json:
-        emit(found)
+        emit([_row(each) for each in found])
         return
     if not found:
         say("no plugin is installed, or RNN_TUI_PLUGINS allows none; install rnn-tui again to have its own")
@@ -49,12 +58,34 @@ def list_(as_json: bool) -> None:
                 each.info.kind,
                 each.info.name,
                 each.form,
-                f"{each.info.distribution} {each.info.version}",
+                each.info.origin,
                 each.remark or each.summary,
             )
             for each in found
         ],
     )
+
+
+def _row(one: "PluginDescription") -> dict[str, object]:
+    """A plugin as --json gives it."""
+    info = one.info
+    return {
+        "kind": info.kind,
+        "name": info.name,
+        "package": info.distribution,
+        "version": info.version,
+        "class": info.target,
+        "file": info.file,
+        "form": one.form,
+        "summary": one.summary,
+        "doc": one.doc,
+        "options": one.options,
+        "error": one.error,
+        "advice": one.advice or None,
+        "clash": info.clash,
+        "changes": one.changes,
+        "install": one.installing or None,
+    }
 
 
 @click.command("show", cls=Command, examples="rnn-tui plugins show lstm\nrnn-tui plugins show word --json")
@@ -63,19 +94,19 @@ def list_(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show what a plugin is, where it comes from, and its options."""
     from rnn_tui.plugin.describe import describe_found
-    from rnn_tui.plugin.registry import list_plugins
+    from rnn_tui.plugin.registry import list_plugins, remedy
 
     installed = list_plugins()
     infos = [info for info in installed if name in (info.name, info.full_name)]
     infos = infos or [info for info in installed if name == info.own_name]  # several packages have it
     if not infos:
-        names = {info.name for info in installed}
-        raise UsageError(
-            f"there is no plugin {name!r}{nearest(name, names)}; rnn-tui plugins list names them"
-        )
+        distribution, _, own_name = name.rpartition(":")
+        near = nearest(name, {info.name for info in installed})
+        hint = f"; {remedy(distribution, own_name)}" if distribution else near
+        raise UsageError(f"there is no plugin {name!r}{hint}; rnn-tui plugins list names those that are")
     found = [describe_found(info) for info in infos]
     if as_json:
-        emit(found)
+        emit([_row(each) for each in found])
         return
     for index, each in enumerate(found):
         if index:
@@ -87,7 +118,9 @@ def show(name: str, as_json: bool) -> None:
                 "form": each.form,
                 "package": f"{each.info.distribution} {each.info.version}",
                 "class": each.info.target,
+                "file": each.info.file,
                 "error": each.error,
+                "advice": each.advice,
                 "clash": each.info.clash,
                 "changes": each.changes,
             }

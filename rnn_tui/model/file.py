@@ -26,7 +26,14 @@ from rnn_tui.model.container import DTYPES, HEADER_LIMIT, BadModelFile, Containe
 from rnn_tui.model.header import METADATA_KEY, ModelFile, header_of, header_text, model_config
 from rnn_tui.model.strict_json import VALUES_LIMIT, values_in
 from rnn_tui.plugin.options import parse_options
-from rnn_tui.plugin.registry import Kind, load_plugin, recorded_name
+from rnn_tui.plugin.registry import (
+    Kind,
+    find_plugin,
+    load_plugin,
+    recorded_name,
+    recorded_origin,
+    remedy,
+)
 from rnn_tui.plugin.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -100,7 +107,7 @@ def load_model(path: Path, *, device: str = "cpu") -> "tuple[RecurrentModel, Tok
     """
     with open_container(path) as container:
         header = header_of(container)
-        tokenizer = _tokenizer(_of_text(header, path), path)
+        tokenizer = read_tokenizer(_of_text(header, path), path)
         model = _loaded(header, container, device, vocab_size=tokenizer.vocab_size)
     return model, tokenizer, header
 
@@ -115,12 +122,13 @@ def load_series(path: Path, *, device: str = "cpu") -> "tuple[RecurrentModel, Sc
         header = header_of(container)
         if header.scaling is None:
             raise UsageError(f"{path}: this model was trained on tokens, not on a series of numbers")
-        scaling = _scaling(header, path)
+        scaling = read_scaling(header, path)
         model = _loaded(header, container, device, columns=len(scaling.columns))
     return model, scaling, header
 
 
-def _scaling(header: ModelFile, path: Path) -> Scaling:
+def read_scaling(header: ModelFile, path: Path) -> Scaling:
+    """Return how the numbers of a model of numbers are scaled; raises BadModelFile where that cannot be read."""
     try:
         scaling = msgspec.convert(header.scaling, Scaling)
         if not 1 <= len(scaling.columns) == len(scaling.mean) == len(scaling.std):
@@ -146,7 +154,7 @@ def load_arrays(path: Path) -> "tuple[dict[str, npt.NDArray[Any]], Tokenizer, Mo
 
     with open_container(path) as container:
         header = header_of(container)
-        tokenizer = _tokenizer(_of_text(header, path), path)
+        tokenizer = read_tokenizer(_of_text(header, path), path)
         container.check_memory()
         arrays = {name: container.read_array(name) for name in container.entries}
         container.check_unchanged()
@@ -178,8 +186,13 @@ def _loaded(header: ModelFile, container: Container, device: str, **inputs: int)
 
     where = pick_device(device)
     set_precision(inference_precision(header.config, where), where)
-    model = _build(header, container, **inputs)
-    _fill(model, container)
+    try:
+        model = _build(header, container, **inputs)
+        _fill(model, container)
+    except BadModelFile as error:
+        if changed := _changed("architecture", header.architecture):
+            raise BadModelFile(f"{error}{changed}") from error
+        raise
     try:
         model.to(where)
     except torch.OutOfMemoryError:
@@ -204,20 +217,38 @@ def load_weights(path: Path, model: "RecurrentModel") -> ModelFile:
 def _load_plugin(kind: Kind, record: Mapping[str, Any], path: Path) -> type:
     try:
         return load_plugin(kind, recorded_name(record))
-    except UsageError as error:
+    except UsageError:
+        own_name = record["name"].rpartition(":")[2]
         raise PluginError(
-            f"{path}: {error}; it was saved with the package {record['distribution']!r} {record['version']}"
+            f"{path}: there is no {kind} {own_name!r} here, with which it was saved: from {recorded_origin(record)}; "
+            f"{remedy(record['distribution'], own_name)}"
         ) from None
 
 
-def _tokenizer(record: Mapping[str, Any], path: Path) -> Tokenizer:
+def _changed(kind: Kind, record: Mapping[str, Any]) -> str:
+    """Say that the plugin here is another version than a file was saved with; empty where it is not."""
+    version = find_plugin(kind, recorded_name(record)).version
+    if version == record["version"]:
+        return ""
+    return f"; it was saved with the {kind} of {recorded_origin(record)}, and here is {version}"
+
+
+def read_tokenizer(record: Mapping[str, Any], path: Path) -> Tokenizer:
+    """Return the tokenizer of a file.
+
+    Raises:
+        PluginError: when it is not installed, or fails.
+        BadModelFile: when its state cannot be read.
+    """
     plugin: type[Tokenizer] = _load_plugin("tokenizer", record, path)
     try:
         tokenizer = plugin.from_state(record["state"])
         if tokenizer.vocab_size < 1:
             raise ValueError("its vocabulary is empty")
     except Exception as error:  # whatever a plugin makes of a state that somebody else wrote
-        raise BadModelFile(f"{path}: its {record['name']} tokenizer cannot be read: {error}") from error
+        raise BadModelFile(
+            f"{path}: its {record['name']} tokenizer cannot be read: {error}{_changed('tokenizer', record)}"
+        ) from error
     return tokenizer
 
 

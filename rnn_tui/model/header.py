@@ -104,7 +104,19 @@ def header_of(container: Container) -> ModelFile:
     path = container.path
     text = container.metadata.get(METADATA_KEY)
     if text is None:
-        raise BadModelFile(f"{path}: a safetensors file, but not one of rnn-tui: it has no settings in it")
+        raise BadModelFile(
+            f"{path}: a safetensors file, but not one of rnn-tui: it has no settings in it; rnn-tui import makes a "
+            "model file of the weights of an nn.LSTM, nn.GRU or nn.RNN"
+        )
+    return parse_header(text, path)
+
+
+def parse_header(text: str, path: Path) -> ModelFile:
+    """Return what `header_text` wrote.
+
+    Raises:
+        BadModelFile: when it is not what this version writes; `path` names where it stands.
+    """
     try:
         if not text.isascii():  # it would take four times the memory
             raise ValueError("they are not ASCII, as this version writes them")

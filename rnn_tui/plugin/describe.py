@@ -11,6 +11,7 @@ are not kept: what was missing may be there next time.
 import hashlib
 import os
 import selectors
+import shlex
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from rnn_tui import __version__
 from rnn_tui.errors import DiskError, PluginError
 from rnn_tui.files import replace_file
 from rnn_tui.paths import cache_dir
+from rnn_tui.plugin import single_file
+from rnn_tui.plugin.installing import install_command, is_package_name
 from rnn_tui.plugin.options import OptionInfo, check_items
 from rnn_tui.plugin.registry import Kind, PluginInfo, find_plugin, list_plugins
 
@@ -62,7 +65,33 @@ class PluginDescription:
     @property
     def remark(self) -> str:
         """What there is to say against it, whether or not it can be used; empty where there is nothing."""
-        return "; ".join(filter(None, [self.error and f"error: {self.error}", self.info.clash, self.changes]))
+        error = self.error and f"error: {self.error}"
+        return "; ".join(filter(None, [error, self.info.clash, self.changes, self.advice]))
+
+    @property
+    def advice(self) -> str:
+        """What to do where it cannot be used, as one clause; else empty."""
+        info = self.info
+        if self.error is None:
+            return ""
+        if info.file is not None:
+            return f"mend {info.file}, or leave it out with a name that begins with _"
+        if info.distribution == single_file.DISTRIBUTION:
+            return f"name another folder by --plugins-dir, {single_file.VARIABLE} or plugins.dir in the settings file"
+        if info.ours:
+            return "install rnn-tui again"
+        if "ImportError: " in self.error or "ModuleNotFoundError: " in self.error:
+            return f"what it needs is missing or does not go with it; install it again: {self.installing}"
+        return f"tell the author of {info.distribution}, or uninstall it; it harms nothing else"
+
+    @property
+    def installing(self) -> str:
+        """The shell line by which somebody else gets it, here; empty where none is known."""
+        info = self.info
+        if info.file is not None:
+            return shlex.join(["rnn-tui", "--plugins-dir", str(Path(info.file).parent)])
+        known = info.distribution != single_file.DISTRIBUTION and is_package_name(info.distribution)
+        return install_command(info.distribution) if known else ""
 
 
 class Request(msgspec.Struct):
@@ -255,12 +284,20 @@ def _cache_file(info: PluginInfo) -> Path:
 
 def _cache_key(info: PluginInfo) -> str | None:
     """Return what must be the same for a description to be still right; None where sources cannot be found."""
-    files = _source_files(info.target.partition(":")[0])
+    files = source_files(info)
     if not files:
         return None
-    stamps = [[str(file), (stat := file.stat()).st_mtime_ns, stat.st_size] for file in files]
+    try:
+        stamps = [[str(file), (stat := file.stat()).st_mtime_ns, stat.st_size] for file in files]
+    except OSError:  # a link that leads nowhere, as an editor leaves beside a file that it has open
+        return None
     parts = [__version__, sys.version, msgspec.to_builtins(info), stamps]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def source_files(info: PluginInfo) -> list[Path]:
+    """Return the files that a plugin is made of, as far as they are found without importing it."""
+    return _source_files(info.module) if info.file is None else [Path(info.file)]
 
 
 def _source_files(module: str) -> list[Path]:

@@ -1,6 +1,7 @@
 """Importing one plugin into this process: checked against the interface, watched, and known by name when it fails."""
 
 import importlib
+import traceback
 from types import TracebackType
 from typing import Any
 
@@ -9,6 +10,7 @@ from rnn_tui.plugin import API_VERSION
 from rnn_tui.plugin.guard import captured, unchanged
 from rnn_tui.plugin.options import option_infos
 from rnn_tui.plugin.registry import Kind, PluginInfo
+from rnn_tui.plugin.single_file import import_file
 
 _loaded: dict[PluginInfo, str] = {}
 
@@ -45,18 +47,30 @@ def load_target(info: PluginInfo) -> type:
     Raises:
         PluginError: as `load_plugin`, the message being one clause that does not name the plugin.
     """
-    module, _, attributes = info.target.partition(":")
+    attributes = info.target.partition(":")[2]
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = (
+            import_file(info.file, info.version) if info.file else importlib.import_module(info.module)
+        )
         for attribute in attributes.split("."):
             found = getattr(found, attribute)
         _check_class(info.kind, found)
     except (PluginError, KeyboardInterrupt):
         raise
     except BaseException as error:  # imports raise OSError, RuntimeError and sys.exit as well
-        raise PluginError(f"importing {info.target} failed: {describe_error(error)}") from error
+        raise PluginError(
+            f"importing {info.target} failed{_line(error, info)}: {describe_error(error)}"
+        ) from error
     plugin: type = found
     return plugin
+
+
+def _line(error: BaseException, info: PluginInfo) -> str:
+    """Say in which line of a single file an error arose; of a package, the traceback does."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == info.file
+    ]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def describe_error(error: BaseException) -> str:
@@ -88,7 +102,7 @@ def blamed(error: BaseException) -> PluginError | None:
 
     Of the code of plugins and of rnn-tui, what was called last counts: torch fails on behalf of whoever called it.
     """
-    modules = {info.target.partition(":")[0]: info for info in _loaded}
+    modules = {info.module: info for info in _loaded}
     packages = {module.partition(".")[0]: info for module, info in modules.items()}
     culprit: PluginInfo | None = None
     trace: TracebackType | None = error.__traceback__
@@ -100,7 +114,7 @@ def blamed(error: BaseException) -> PluginError | None:
         elif package == __name__.partition(".")[0]:
             culprit = None
         trace = trace.tb_next
-    return PluginError(f"{culprit}: {describe_error(error)}") if culprit else None
+    return PluginError(f"{culprit}: {describe_error(error)}{_line(error, culprit)}") if culprit else None
 
 
 def _check_class(kind: Kind, found: Any) -> None:

@@ -2,7 +2,8 @@
 
 A plugin that cannot be used is a row with an `error`, never an exception: one broken package must not take
 the command away that shows which one it is. `RNN_TUI_PLUGINS` narrows the list to the distributions it names
-(comma-separated; empty: none), unset it allows all.
+(comma-separated; empty: none), unset it allows all. Files of a folder are plugins too, see
+`rnn_tui.plugin.single_file`; `plugins-dir` stands for their distribution.
 
 `distribution:name` asks for any plugin, wherever a name is taken. The name alone will do where one distribution claims
 it, and for what ships with rnn-tui, whoever else claims it. What several others claim has to be asked for in full.
@@ -12,13 +13,19 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distributions
+from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rnn_tui.errors import PluginError, UsageError, nearest
+from rnn_tui.plugin import single_file
+from rnn_tui.plugin.installing import install_command, is_package_name
 
-Kind = Literal["architecture", "tokenizer", "numpy-step"]
+Kind = Literal["architecture", "tokenizer", "numpy-step", "unknown"]
+"""`unknown`: a file that is to be a plugin, and cannot be read as one."""
 
 GROUPS: dict[Kind, str] = {
     "architecture": "rnn_tui.architectures",
@@ -47,6 +54,7 @@ class PluginInfo:
         target: `module:Class`, as the entry point gives it.
         error: Why it cannot be used, as one clause; None if nothing is known against it.
         clash: Why its own name does not lead to it, as one clause; None if it does.
+        file: The path of a plugin that is a single file; its `target` is then `file.py:Class`.
     """
 
     kind: Kind
@@ -56,9 +64,29 @@ class PluginInfo:
     version: str
     error: str | None = None
     clash: str | None = None
+    file: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.own_name} ({self.distribution} {self.version})"
+        what = "plugin" if self.kind == "unknown" else self.kind
+        return f"{what} {self.own_name} ({self.origin})"
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in a few words."""
+        return (
+            f"{self.distribution} {self.version}".rstrip()
+            if self.file is None
+            else f"file {Path(self.file).name}"
+        )
+
+    @property
+    def module(self) -> str:
+        """The name of the module that its import gives."""
+        return (
+            self.target.partition(":")[0]
+            if self.file is None
+            else single_file.module_name(self.file, self.version)
+        )
 
     @property
     def own_name(self) -> str:
@@ -95,8 +123,10 @@ def find_plugin(kind: Kind, name: str) -> PluginInfo:
 
     Raises:
         UsageError: when there is none of that name, with the nearest one and the list of those there are; or several.
+        PluginError: when the name is that of a file that is no plugin.
     """
-    infos = list_plugins(kind)
+    everything = list_plugins()
+    infos = [info for info in everything if info.kind == kind]
     distribution, _, own_name = name.rpartition(":")
     claims = [info for info in infos if info.own_name == own_name]
     if distribution:
@@ -107,10 +137,22 @@ def find_plugin(kind: Kind, name: str) -> PluginInfo:
     if named:
         ways = " or ".join(info.name for info in named)
         raise UsageError(f"several packages claim the {kind} {name!r}; ask for {ways}")
+    others = [info for info in everything if name in (info.name, info.own_name, info.full_name)]
+    for info in others:
+        if info.kind == "unknown":
+            raise PluginError(f"{info}: {info.error}")
     names = sorted({info.name for info in infos})
     allowed = f"; {SWITCH} is set to {os.environ[SWITCH]!r}" if SWITCH in os.environ else ""
     installed = f"installed: {', '.join(names)}" if names else f"no {kind} is installed"
-    raise UsageError(f"there is no {kind} {name!r} ({installed}{allowed}){nearest(name, names)}")
+    if others:
+        more = f"; what has that name: {' and '.join(map(str, others))}"
+    elif distribution:
+        more = f"; {remedy(distribution, own_name)}"
+    elif name.endswith(".py"):
+        more = "; the name of a single file is without .py, and its folder is given with --plugins-dir"
+    else:
+        more = nearest(name, names)
+    raise UsageError(f"there is no {kind} {name!r} ({installed}{allowed}){more}")
 
 
 def load_plugin(kind: Kind, name: str) -> type:
@@ -155,11 +197,60 @@ def recorded_name(record: Mapping[str, Any]) -> str:
     return f"{record['distribution']}:{record['name'].rpartition(':')[2]}"
 
 
+def recorded_origin(record: Mapping[str, Any]) -> str:
+    """Return in words where the plugin of a `plugin_record` is from."""
+    distribution, version = record["distribution"], record["version"]
+    if distribution == single_file.DISTRIBUTION:
+        return f"a single file, {_file_name(record['name'].rpartition(':')[2])} ({version})"
+    return f"the package {distribution} {version}"
+
+
+def remedy(distribution: str, own_name: str) -> str:
+    """Say in one clause how to get a plugin that is not there.
+
+    Args:
+        distribution: as a run, a model file or a person gives it: it may be any text.
+    """
+    if not _allowed(distribution):
+        return f"{SWITCH} (or --no-plugins) leaves it out"
+    if distribution == single_file.DISTRIBUTION:
+        folder = single_file.plugins_folder()
+        found = (
+            f" ({folder.fault or f'there is none in {folder.path}'})" if folder.fault or folder.path else ""
+        )
+        return f"name the folder of {_file_name(own_name)} by rnn-tui --plugins-dir DIR{found}"
+    if not is_package_name(distribution):
+        return "no package can have that name"
+    with suppress(PackageNotFoundError):
+        return f"{distribution} {installed_version(distribution)} is installed without it; another version may have it"
+    return f"if you trust that package, install it with: {install_command(distribution)}"
+
+
+def _file_name(own_name: str) -> str:
+    return f"{own_name.replace('-', '_')}.py"
+
+
+def _allowed(distribution: str) -> bool:
+    """Whether the switch lets the plugins of a distribution be listed."""
+    allowed = os.environ.get(SWITCH)
+    return allowed is None or _normalised(distribution) in map(_normalised, allowed.split(","))
+
+
 def _found() -> Iterator[PluginInfo]:
     """Read the metadata on `sys.path`; of two copies of one distribution the first counts, as for imports."""
-    allowed = os.environ.get(SWITCH)
-    names = None if allowed is None else {_normalised(name) for name in allowed.split(",")}
-    seen = set()
+    if _allowed(single_file.DISTRIBUTION):
+        for each in single_file.claims():
+            yield PluginInfo(
+                each.kind,
+                each.name,
+                each.target,
+                single_file.DISTRIBUTION,
+                each.version,
+                each.error,
+                None,
+                each.file,
+            )
+    seen = {single_file.DISTRIBUTION}  # no package passes for the folder
     for distribution in distributions():
         text, fault = _entry_points(distribution)
         compact = text.replace(" ", "") if "rnn_tui." in text else ""
@@ -169,7 +260,7 @@ def _found() -> Iterator[PluginInfo]:
         # the name is behind METADATA, slow to parse: read for the few that have plugins
         distribution_name, version = _name_and_version(distribution)
         normalised = _normalised(distribution_name)
-        if normalised in seen or (names is not None and normalised not in names):
+        if normalised in seen or not _allowed(distribution_name):
             continue
         seen.add(normalised)
         for kind in kinds:

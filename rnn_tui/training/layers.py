@@ -14,8 +14,9 @@ from rnn_tui.paths import settings_file
 from rnn_tui.plugin.options import OptionInfo, option_infos
 from rnn_tui.training.config import BUDGETS, Layer, read_toml, sections
 
-NOT_SETTINGS = {"about", "app"}
-"""Tables that are no settings of a run: what a run's own config.toml says of it, and how the user wants the app."""
+NOT_SETTINGS = {"about", "app", "plugins"}
+"""Tables that are no settings of a run: what a run's own config.toml says of it, how the user wants the app, and where
+single-file plugins lie."""
 PLUGINS = {"model": "arch", "tokenizer": "name"}
 """Sections whose `options` belong to the plugin that this key names."""
 

@@ -14,7 +14,7 @@ from rnn_tui import __version__
 from rnn_tui.corpus.prepare import PreparedCorpus
 from rnn_tui.errors import InputError, PluginError, UsageError
 from rnn_tui.model.header import ModelFile
-from rnn_tui.plugin.registry import Kind, find_plugin, list_plugins, recorded_name
+from rnn_tui.plugin.registry import Kind, find_plugin, list_plugins, recorded_name, recorded_origin, remedy
 from rnn_tui.runs.events import EventReader, effective
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.training.config import RunConfig, from_dict, needs_validation
@@ -164,20 +164,19 @@ def check_plugins(run: RunFolder, header: ModelFile) -> None:
     for kind, record in records:
         if record is None:
             continue
-        name, package = record["name"], record["distribution"]
-        made_with = (
-            f"run {run.name} was made with the {kind} {name} of the package {package} {record['version']}"
-        )
-        infos = [info for info in list_plugins(kind) if info.own_name == name.rpartition(":")[2]]
+        name, own_name = record["name"], record["name"].rpartition(":")[2]
+        made_with = f"run {run.name} was made with the {kind} {name} of {recorded_origin(record)}"
+        infos = [info for info in list_plugins(kind) if info.own_name == own_name]
         try:
             owner = find_plugin(kind, recorded_name(record)).distribution
         except UsageError:
             owner = None
-        others = [f"{info.distribution} {info.version}" for info in infos if info.distribution != owner]
+        others = [info.origin for info in infos if info.distribution != owner]
         never = f"; {' and '.join(others)} may not take its place" if others else ""
         if owner is None:
             raise PluginError(
-                f"{made_with}, which is not installed{never}; install it and resume again, nothing was changed"
+                f"{made_with}, which is not there{never}; {remedy(record['distribution'], own_name)}; then resume "
+                "again, nothing was changed"
             )
         try:
             leads_to = find_plugin(kind, name).distribution

@@ -87,6 +87,8 @@ def note_of(header: ModelFile) -> dict[str, Any]:
 def began_with(path: Path) -> str:
     """Return the sentence that tells which weights a run began with."""
     noted = note_of(read_header(path))
+    if not noted["run"]:
+        return "began with weights that no run of rnn-tui made; the optimiser is new"
     return f"began with the weights of run {noted['run']} at step {noted['step']:,}; the optimiser is new"
 
 

@@ -61,10 +61,10 @@ def test_corpus_list_and_get(cli):
 
 
 def test_plugins(cli):
-    found = {(item["info"]["kind"], item["info"]["name"]) for item in cli("plugins", "list", "--json").json}
+    found = {(item["kind"], item["name"]) for item in cli("plugins", "list", "--json").json}
     assert {("architecture", "gru"), ("architecture", "nn-lstm"), ("tokenizer", "word")} <= found
     [gru, step] = cli("plugins", "show", "gru", "--json").json
-    assert (gru["info"]["kind"], step["info"]["kind"]) == ("architecture", "numpy-step")
+    assert (gru["kind"], step["kind"]) == ("architecture", "numpy-step")
     assert "reset" in {option["name"] for option in gru["options"]}
     assert "-o reset=" in cli("plugins", "show", "gru").out
     assert "'gru'" in cli("plugins", "show", "grru").refusal

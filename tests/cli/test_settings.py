@@ -221,6 +221,7 @@ def test_path_and_init(cli):
     settings = tomllib.loads(
         "\n".join(line for line in uncommented.splitlines() if not line.startswith("# "))
     )
+    assert settings.pop("plugins") == {"dir": ""}
     app = settings.pop("app")
     assert app.pop("train.pause") == "p"
     assert convert(app, Preferences) == Preferences()

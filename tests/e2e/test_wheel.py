@@ -27,6 +27,7 @@ def test_the_wheel_holds_the_program_its_plugins_and_its_texts(wheel):
         "rnn_tui/cli/__init__.py",
         "rnn_tui/py.typed",
         "rnn_tui/recipes/demo.toml",
+        "rnn_tui/plugin/templates/pyproject.toml.tmpl",
         "rnn_tui/corpus/data/fables_en.txt",
         "rnn_tui/corpus/data/fables_zh.txt",
         "rnn_tui_scratch/lstm.py",

@@ -80,7 +80,7 @@ def test_command_and_app_live_with_them(site, tmp_path, monkeypatch, capsys):
     install_all(site, bad=FOURTEEN)
     monkeypatch.setattr(describe, "describe_plugins", partial(describe.describe_plugins, timeout=1.5))
     assert run(["plugins", "list", "--json"]) == 0
-    listed = {one["info"]["distribution"]: one for one in json.loads(capsys.readouterr().out)}
+    listed = {one["package"]: one for one in json.loads(capsys.readouterr().out)}
     assert set(FOURTEEN) <= set(listed)
     assert all((listed[name]["error"] is None) == bad.works for name, bad in FOURTEEN.items())
     monkeypatch.setenv("RNN_TUI_PLUGINS", ",".join(FOURTEEN.keys() - {"hangs"}))

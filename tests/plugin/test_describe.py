@@ -64,6 +64,17 @@ def test_a_damaged_cache_is_made_again(installed, children, tmp_path):
     assert len(children) == 2
 
 
+def test_a_link_that_leads_nowhere_is_no_source(installed, tmp_path):
+    """As an editor leaves one beside a file of a package that it has open."""
+    installed("good-dist", raw="[rnn_tui.tokenizers]\ngood = good_dist.inner:Good\n")
+    package = tmp_path / "site" / "good_dist"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (tmp_path / "site" / "good_dist.py").rename(package / "inner.py")
+    (package / ".#inner.py").symlink_to("me@here.1234:5678")
+    assert describe_plugins()[0].error is None
+
+
 def test_without_a_writable_cache_it_still_works(installed, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("RNN_TUI_CACHE_DIR", str(tmp_path / "file"))

@@ -19,6 +19,7 @@ from rnn_tui.corpus.prepare import PreparedCorpus
 from rnn_tui.errors import InputError, PluginError, UsageError
 from rnn_tui.model.file import weights
 from rnn_tui.model.header import read_header
+from rnn_tui.plugin.installing import install_command
 from rnn_tui.plugin.registry import load_plugin
 from rnn_tui.runs.control import send
 from rnn_tui.runs.events import effective
@@ -463,12 +464,13 @@ def test_a_plugin_may_be_upgraded_but_never_exchanged(make, text, package):
     package("odd", "1.1", None)
     with pytest.raises(
         PluginError,
-        match=f"{made_with}, which is not installed; even 3.0 may not take its place; .*{nothing}",
+        match=f"{made_with}, which is not there; even 3.0 may not take its place; .*{nothing}",
     ):
         check_plugins(run, header)
     package("even", "3.0", None)
     assert refusal(run, code=8) == (
-        f"{made_with}, which is not installed; install it and resume again, nothing was changed"
+        f"{made_with}, which is not there; if you trust that package, install it with: {install_command('odd')}; "
+        "then resume again, nothing was changed"
     )
     package("odd", "1.1", "second")
     assert run.train() == 0

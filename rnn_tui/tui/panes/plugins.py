@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
@@ -11,6 +12,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
+from rnn_tui.plugin.single_file import plugins_folder
 from rnn_tui.safetext import safe_text
 from rnn_tui.tui.keys import bind
 from rnn_tui.tui.panes.base import Pane
@@ -62,8 +64,6 @@ class PluginsPane(Pane):
     def on_mount(self) -> None:
         table: DataTable[Content] = self.query_one(DataTable)
         table.display = False
-        if self.shell.descriptions is not None:
-            self.described(self.shell.descriptions)
 
     def on_resize(self) -> None:
         self.set_class(self.size.width >= 110, "-broad")
@@ -82,7 +82,8 @@ class PluginsPane(Pane):
             table.add_row(*(Content.styled(safe_text(cell), colour) for cell in row))
         table.move_cursor(row=min(marked, len(descriptions) - 1))
         table.display = bool(descriptions)
-        self.query_one("#plugins-notice", Static).update(notice(descriptions, os.environ.get(SWITCH)))
+        told = notice(descriptions, os.environ.get(SWITCH), plugins_folder().path)
+        self.query_one("#plugins-notice", Static).update(told)
         self._detail()
 
     @on(DataTable.RowHighlighted)
@@ -112,8 +113,10 @@ class PluginsPane(Pane):
             self.shell.new_run({"model": {"arch": one.info.name}})
 
 
-def notice(found: "list[PluginDescription]", switch: str | None) -> Content:
-    """Return what stands above the table: what is missing, and whether the switch hides something."""
+def notice(found: "list[PluginDescription]", switch: str | None, folder: Path | None = None) -> Content:
+    """Return what stands above the table: what is missing, whether the switch hides something, and the folder of
+    single files.
+    """
     lines: list[Content] = []
     kinds = {one.info.kind for one in found if one.error is None}
     missing = [kind for kind in ("architecture", "tokenizer") if kind not in kinds]
@@ -139,11 +142,13 @@ def notice(found: "list[PluginDescription]", switch: str | None) -> Content:
         lines.append(Content.styled(f"{broken} cannot be used, marked red below", "$text-error"))
     if not lines:
         lines.append(Content.styled(f"{len(found)} plugins installed", MUTED))
+    if folder is not None:
+        lines.append(Content.styled(f"files of {safe_text(folder, limit=200)} are plugins, too", MUTED))
     return Content("\n").join(lines)
 
 
 def _cells(one: "PluginDescription") -> tuple[str, ...]:
-    return one.info.kind, one.info.name, one.form or "error", f"{one.info.distribution} {one.info.version}"
+    return one.info.kind, one.info.name, one.form or "error", one.info.origin
 
 
 def detail(one: "PluginDescription", width: int) -> Content:
@@ -157,8 +162,11 @@ def detail(one: "PluginDescription", width: int) -> Content:
         ),
         Content.styled(safe_text(f"{info.distribution} {info.version}  {info.target}", limit=200), MUTED),
     ]
+    if info.file is not None:
+        parts.append(Content.styled(safe_text(info.file, limit=200), MUTED))
     if one.error:
         parts.append(Content.styled("\n" + safe_text(one.error, newlines=True), "$text-error"))
+        parts.append(Content(safe_text(one.advice)))
     for remark in filter(None, (info.clash, one.changes)):
         parts.append(Content.styled("\n" + safe_text(remark), "$text-warning"))
     if one.doc:

@@ -84,6 +84,23 @@ def test_notice() -> None:
     assert "plugins are taken from rnn-tui-mega only" in notice([GRU], "rnn-tui-mega").plain
 
 
+def test_a_single_file_shows_its_path_and_a_broken_one_what_to_do() -> None:
+    info = PluginInfo(
+        "architecture", "mgu", "mgu.py:MGU", "plugins-dir", "sha256:12ab", file="/home/me/cells/mgu.py"
+    )
+    assert notice([PluginDescription(info, form="Cell")], None, Path("/home/me/cells")).plain.endswith(
+        "files of /home/me/cells are plugins, too"
+    )
+    shown = detail(PluginDescription(info, form="Cell"), 60).plain
+    assert shown.startswith(
+        "mgu  architecture  Cell\nplugins-dir sha256:12ab  mgu.py:MGU\n/home/me/cells/mgu.py\n"
+    )
+    broken = detail(PluginDescription(info, error="SyntaxError"), 60).plain
+    assert broken.endswith(
+        "\nSyntaxError\nmend /home/me/cells/mgu.py, or leave it out with a name that begins with _"
+    )
+
+
 def test_paragraphs_flow_and_equations_stay() -> None:
     assert reflow("One\ntwo.\n\nthree", 40) == "One two.\n\nthree"
     line = "    z = s(x)          kept"
