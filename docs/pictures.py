@@ -44,7 +44,7 @@ async def take(runs_dir: Path) -> None:
                 film.take(app, 0.08)
             await watch(then, 0.5, 0.5)
 
-        while not app.ready:
+        while app.descriptions is None:
             await asyncio.sleep(0.1)
         await press("alt+1", "b", then=6)
         await press("p", then=2)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tui.plugin import Cell, Meta
+from rnn_tui_scratch.layers import give_weights, take_weights
 
 
 class GRU(Cell):
@@ -71,3 +72,33 @@ class GRU(Cell):
             n = torch.tanh(xn + r * (hn + self.cn))
         h = (1 - z) * n + z * h
         return h, h
+
+    def to_nn(self) -> nn.GRU:
+        """Return the same as nn.GRU, for reset = after; its second bias has the candidate's part only."""
+        cn = self._second_bias()
+        layer = nn.GRU(len(self.W), self.output_size, batch_first=True).to(self.W)
+        give_weights(layer, self.W, self.U, self.b)
+        with torch.no_grad():
+            _, _, _, b_hh = layer.all_weights[0]
+            b_hh[2 * self.output_size :] = cn
+        return layer
+
+    def from_nn(self, layer: nn.RNNBase) -> None:
+        """Take the weights of an nn.GRU, for reset = after."""
+        cn = self._second_bias()
+        if not isinstance(layer, nn.GRU):
+            raise NotImplementedError(f"an nn.{type(layer).__name__} has other gates than a GRU")
+        take_weights(layer, self.W, self.U, self.b)
+        with torch.no_grad():
+            _, _, b_ih, b_hh = layer.all_weights[0]
+            n = slice(2 * self.output_size, None)
+            self.b[n] = b_ih[n]
+            cn.copy_(b_hh[n])
+
+    def _second_bias(self) -> Tensor:
+        if self.cn is None:
+            raise NotImplementedError(
+                "with reset=before its reset gate acts before the recurrent product, in nn.GRU after it; only "
+                "reset=after has an equal there"
+            )
+        return self.cn

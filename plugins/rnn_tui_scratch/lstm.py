@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tui.plugin import Cell, Meta
+from rnn_tui_scratch.layers import give_weights, take_weights
 
 
 class LSTMState(NamedTuple):
@@ -75,3 +76,14 @@ class LSTM(Cell):
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(c)
         return h, LSTMState(h, c)
+
+    def to_nn(self) -> nn.LSTM:
+        """Return the same as nn.LSTM; its second bias is zeros."""
+        layer = nn.LSTM(len(self.W), self.output_size, batch_first=True)
+        return give_weights(layer.to(self.W), self.W, self.U, self.b)
+
+    def from_nn(self, layer: nn.RNNBase) -> None:
+        """Take the weights of an nn.LSTM."""
+        if not isinstance(layer, nn.LSTM):
+            raise NotImplementedError(f"an nn.{type(layer).__name__} has other gates than an LSTM")
+        take_weights(layer, self.W, self.U, self.b)

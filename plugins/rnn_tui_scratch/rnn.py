@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tui.plugin import Cell, Meta
+from rnn_tui_scratch.layers import give_weights, take_weights
 
 
 class RNN(Cell):
@@ -39,6 +40,7 @@ class RNN(Cell):
         self.b = nn.Parameter(torch.empty(hidden_size))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)
+        self.nonlinearity = nonlinearity
         self.squash = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
 
     def initial_state(
@@ -51,3 +53,18 @@ class RNN(Cell):
         """(B, I) and (B, H) to (B, H) twice: the output is the state."""
         h = self.squash(x @ self.W + state @ self.U + self.b)
         return h, h
+
+    def to_nn(self) -> nn.RNN:
+        """Return the same as nn.RNN; its second bias is zeros."""
+        layer = nn.RNN(len(self.W), self.output_size, nonlinearity=self.nonlinearity, batch_first=True)
+        return give_weights(layer.to(self.W), self.W, self.U, self.b)
+
+    def from_nn(self, layer: nn.RNNBase) -> None:
+        """Take the weights of an nn.RNN with the same nonlinearity."""
+        if not isinstance(layer, nn.RNN):
+            raise NotImplementedError(f"an nn.{type(layer).__name__} has gates, and this cell has none")
+        if layer.nonlinearity != self.nonlinearity:
+            raise NotImplementedError(
+                f"the layer squashes with {layer.nonlinearity}; set the option nonlinearity={layer.nonlinearity}"
+            )
+        take_weights(layer, self.W, self.U, self.b)

@@ -1,5 +1,7 @@
 """torch's gated recurrent unit."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +38,16 @@ class TorchGRU(Core):
         """Take one step through the cell function: on CPU 1.3 to 1.7 times as fast as nn.GRU over one."""
         h = torch.gru_cell(x, state, *self.gru.all_weights[0])
         return h, h
+
+    def to_nn(self) -> nn.GRU:
+        """Return a copy of the layer."""
+        return copy.deepcopy(self.gru)
+
+    def from_nn(self, layer: nn.RNNBase) -> None:
+        """Take the weights of an nn.GRU."""
+        if not isinstance(layer, nn.GRU):
+            raise NotImplementedError(f"an nn.{type(layer).__name__} is no nn.GRU")
+        self.gru.load_state_dict(layer.state_dict())
 
     def _run(self, xs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         ys, h = run_layer(torch.gru, xs, [state], self.gru.all_weights[0])

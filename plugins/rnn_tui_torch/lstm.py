@@ -1,5 +1,6 @@
 """torch's long short-term memory."""
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -49,6 +50,16 @@ class TorchLSTM(Core):
         """Take one step through the cell function: on CPU four times as fast as nn.LSTM over one position."""
         h, c = torch.lstm_cell(x, state, *self.lstm.all_weights[0])
         return h, LSTMState(h, c)
+
+    def to_nn(self) -> nn.LSTM:
+        """Return a copy of the layer."""
+        return copy.deepcopy(self.lstm)
+
+    def from_nn(self, layer: nn.RNNBase) -> None:
+        """Take the weights of an nn.LSTM."""
+        if not isinstance(layer, nn.LSTM):
+            raise NotImplementedError(f"an nn.{type(layer).__name__} is no nn.LSTM")
+        self.lstm.load_state_dict(layer.state_dict())
 
     def _run(self, xs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         ys, h, c = run_layer(torch.lstm, xs, state, self.lstm.all_weights[0])

@@ -1,5 +1,6 @@
 """torch's simple recurrent network."""
 
+import copy
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -45,6 +46,20 @@ class TorchRNN(Core):
         """Take one step through the cell function: on CPU twice as fast as nn.RNN over one position."""
         h = self.cell(x, state, *self.rnn.all_weights[0])
         return h, h
+
+    def to_nn(self) -> nn.RNN:
+        """Return a copy of the layer."""
+        return copy.deepcopy(self.rnn)
+
+    def from_nn(self, layer: nn.RNNBase) -> None:
+        """Take the weights of an nn.RNN with the same nonlinearity."""
+        if not isinstance(layer, nn.RNN):
+            raise NotImplementedError(f"an nn.{type(layer).__name__} is no nn.RNN")
+        if layer.nonlinearity != self.rnn.nonlinearity:
+            raise NotImplementedError(
+                f"the layer squashes with {layer.nonlinearity}; set the option nonlinearity={layer.nonlinearity}"
+            )
+        self.rnn.load_state_dict(layer.state_dict())
 
     def _run(self, xs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         ys, h = run_layer(self.kernel, xs, [state], self.rnn.all_weights[0])

@@ -38,6 +38,10 @@ ENTRIES = {
     "inspect": Entry(
         "rnn_tui.cli.inspect", "inspect", USE, "Which units fire on what, gates, and reach of gradients."
     ),
+    "export": Entry("rnn_tui.cli.export", "export", USE, "Weights for a script in plain torch, or as ONNX."),
+    "import": Entry(
+        "rnn_tui.cli.import_", "import_", USE, "A model file out of weights of nn.LSTM, nn.GRU or nn.RNN."
+    ),
     "stats": Entry(
         "rnn_tui.cli.corpus", "stats", USE, "What is in a corpus, and whether it can be trained on."
     ),
@@ -61,6 +65,17 @@ rnn-tui COMMAND --help                        every command has examples
 """
 
 
+def _take_plugins_dir(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+    """Put the folder where this process and those that it starts look for it; for a shell that completes, too."""
+    if value is not None:
+        from rnn_tui.plugin.single_file import VARIABLE
+
+        if not value.is_dir() and not context.resilient_parsing:
+            raise UsageError(f"--plugins-dir: there is no folder {value}")
+        os.environ[VARIABLE] = str(value.absolute())
+    return value
+
+
 @click.group(
     cls=LazyGroup,
     entries=ENTRIES,
@@ -71,16 +86,32 @@ rnn-tui COMMAND --help                        every command has examples
 @runs_dir_option
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw the app with ASCII only.")
 @click.option("--no-plugins", is_flag=True, help="Leave out every plugin that does not ship with rnn-tui.")
+@click.option(
+    "--plugins-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=_take_plugins_dir,
+    metavar="DIR",
+    help="A folder whose *.py files are plugins, too.  [default: RNN_TUI_PLUGINS_DIR or plugins.dir]",
+)
 @click.option("--debug", is_flag=True, help="Show a traceback on failure.")
 @click.version_option(__version__, message="rnn-tui %(version)s")
 @click.pass_context
-def cli(context: click.Context, runs_dir: Path, ascii_only: bool, no_plugins: bool, debug: bool) -> None:
+def cli(
+    context: click.Context,
+    runs_dir: Path,
+    ascii_only: bool,
+    no_plugins: bool,
+    plugins_dir: Path | None,
+    debug: bool,
+) -> None:
     """A terminal workbench for recurrent language models: look at a corpus, train, watch, evaluate, prompt.
 
     Without a command, the app opens.
     """
     if debug:
         context.ensure_object(dict)["debug"] = True
+    if no_plugins and plugins_dir:
+        raise UsageError("--no-plugins leaves out those of --plugins-dir, too; give one of the two")
     if no_plugins:
         from rnn_tui.plugin.registry import OWN, SWITCH
 
@@ -178,6 +209,11 @@ def explain(error: Exception) -> tuple[str, int]:
         message = safe_text(error.format_message()).rstrip(".")
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "rnn-tui"
+        if isinstance(error, click.NoSuchOption) and error.option_name in ("--plugins-dir", "--no-plugins"):
+            return (
+                f"{error.option_name} stands before the command: rnn-tui {error.option_name} …",
+                error.exit_code,
+            )
         return f"{message}{'' if message.endswith('?') else ';'} see {path} --help", error.exit_code
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return safe_text(f"no space left on the disk: {error}; free some and try again"), 5

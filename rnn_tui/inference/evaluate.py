@@ -84,6 +84,8 @@ def corpus_of_model(header: ModelFile, path: Path) -> CorpusConfig:
     config = corpus_settings(header, path)
     # the file lies in the run's folder or in a checkpoint two folders below it
     folders = list(path.absolute().parents)[:3]
+    if not config.source:
+        raise InputError(f"{path}: is made of weights that name no corpus; name one")
     if config.source != "-":
         if os.path.isdir(config.source) and not any((folder / "config.toml").is_file() for folder in folders):
             raise InputError(

@@ -214,7 +214,8 @@ def load_weights(path: Path, model: "RecurrentModel") -> ModelFile:
     return header
 
 
-def _load_plugin(kind: Kind, record: Mapping[str, Any], path: Path) -> type:
+def load_recorded(kind: Kind, record: Mapping[str, Any], path: Path) -> type:
+    """Return the plugin that a file was saved with; raises PluginError, saying what to install where it is missing."""
     try:
         return load_plugin(kind, recorded_name(record))
     except UsageError:
@@ -240,7 +241,7 @@ def read_tokenizer(record: Mapping[str, Any], path: Path) -> Tokenizer:
         PluginError: when it is not installed, or fails.
         BadModelFile: when its state cannot be read.
     """
-    plugin: type[Tokenizer] = _load_plugin("tokenizer", record, path)
+    plugin: type[Tokenizer] = load_recorded("tokenizer", record, path)
     try:
         tokenizer = plugin.from_state(record["state"])
         if tokenizer.vocab_size < 1:
@@ -259,7 +260,7 @@ def _build(header: ModelFile, container: Container, **inputs: int) -> "Recurrent
     from rnn_tui.model.recurrent_model import build_model
 
     path, name = container.path, header.architecture["name"]
-    plugin = _load_plugin("architecture", header.architecture, path)
+    plugin = load_recorded("architecture", header.architecture, path)
     config = model_config(header, path)
     try:
         options = parse_options(

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["API_VERSION", "Cell", "Core", "Decoder", "Meta", "NumpyStep", "State", "Tokenizer"]
 
 API_VERSION = 1
-"""The version of this interface; a plugin class carries it as `api_version`."""
+"""The version of this interface; a plugin class carries it as `api_version`, a whole number.
+
+What it promises: a class written for version 1 works with every rnn-tui that has version 1. Within it nothing that is
+described here changes its meaning or goes, what is added is optional, and a class without it works as before. What
+authors have to follow is version 2. A host refuses a class of another version before it is used: one line in
+`rnn-tui plugins list`, with both versions, and the rest of the program goes on.
+
+It covers the names that `rnn_tui.plugin` exports, the entry-point groups, and the names and attributes of the laws in
+`rnn_tui.plugin.testing`. Laws may be added and sharpened within a version: they say what was asked for all along. Every
+other module of rnn_tui is the host's own and may change at any time. What changes here stands in the CHANGELOG under
+"Plugin API".
+"""
 
 _HOMES = {"Cell": "core", "Core": "core", "State": "core"} | {
     "Decoder": "tokenizer",

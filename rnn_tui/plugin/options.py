@@ -3,6 +3,12 @@
     @dataclass(frozen=True)
     class Options:
         reset: Annotated[Literal["before", "after"], Meta(description="Where the gate acts.")] = "before"
+        slope: Annotated[float, Meta(gt=0, le=10, description="Of the gate.")] = 1.0
+
+A field is an `int`, `float`, `bool`, `str`, a `Literal` of words, or a `tuple[X, ...]` of any of these but `bool`,
+and it has a default. `Meta` holds its bounds (`ge`, `gt`, `le`, `lt`; of a tuple in the type of its parts) and its help
+(`description`). Values are checked before a plugin sees them. An architecture takes them as keywords, one for each
+field; the `train` of a tokenizer gets an instance.
 
 From it come `-o key=value`, the form in the app, the JSON schema and the error for an unknown key. What a
 process without torch knows of a plugin is the tuple of `OptionInfo`; values are checked against that tuple

@@ -37,7 +37,7 @@ class Event(msgspec.Struct, frozen=True):
         time: Unix time in seconds; may jump. Order is by seq.
         kind: What happened, for example "train".
         step: Optimiser updates done before it.
-        data: By kind; numbers may be the strings "nan", "inf", "-inf": read them with `number`.
+        data: By kind; numbers may be the strings "nan", "inf", "-inf": read them with `number`, or with `float`.
     """
 
     seq: int
