@@ -14,7 +14,7 @@ help:
 	@echo "make check         formatting, lint, types, import contracts"
 	@echo "make bench         the figures of docs/log.md beside their goals, ten minutes on four cores"
 	@echo "make experiments   every recipe whole, for docs/experiments.md; DATA=folder of the texts, NAMES='some of them'"
-	@echo "make docs          the pictures of the README"
+	@echo "make docs          the pictures of the README and the reference of the API"
 
 # a stamp that is younger than pyproject.toml says that the environment is complete
 $(VENV)/.installed: pyproject.toml
@@ -58,6 +58,7 @@ experiments: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.experiments $(if $(DATA),--data $(DATA)) $(NAMES)
 
 docs: $(VENV)/.installed
+	$(BIN)/python docs/reference.py
 	$(BIN)/python docs/pictures.py
 
 clean:
