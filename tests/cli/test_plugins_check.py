@@ -193,7 +193,8 @@ def test_our_own_pass(cli, name):
     assert done.code == 0
     (found,) = done.json["plugins"]
     assert found["failed"] == 0
-    assert {each["text"] for each in found["laws"] if each["outcome"] == "skipped"} <= {
-        "no CUDA device",
-        "a Cell has one way only",
-    }
+    skipped = {each["law"] for each in found["laws"] if each["outcome"] == "skipped"}
+    known = {"cuda agrees with the cpu", "step equals sequence while training"}
+    if name == "gru":  # torch has only the other place for its reset gate
+        known |= {"to nn computes the same", "from nn takes what to nn gives"}
+    assert skipped <= known

@@ -14,8 +14,7 @@ from rnn_tui_torch.gru import TorchGRU
 from rnn_tui_torch.lstm import TorchLSTM
 from rnn_tui_torch.rnn import TorchRNN
 
-from rnn_tui.plugin.testing.architecture import ArchitectureLaws
-from rnn_tui.plugin.testing.tokenizer import TokenizerLaws
+from rnn_tui.plugin.testing import ArchitectureLaws, TokenizerLaws
 
 
 class TestRNN(ArchitectureLaws):
