@@ -184,8 +184,10 @@ def test_the_document_and_what_is_kept(cli, here, tmp_path):
 
 
 def test_only_some_tasks(cli, here):
-    done = cli("plugins", "score", "nn-lstm", "--beside", "", "--task", "adding", *TINY)
-    assert done.code == 0, done.err
+    done = cli(
+        "plugins", "score", "nn-lstm", "rnn-tui:nn-lstm", "--beside", "nn-lstm", "--task", "adding", *TINY
+    )
+    assert done.code == 0, done.err  # and a name given thrice counts once
     assert here == [("trial", "nn-lstm"), ("adding", "nn-lstm")]
     del here[:]
     done = cli("plugins", "score", "nn-lstm", "--beside", "nn-gru", "--task", "speed", "--json", *TINY)
@@ -219,7 +221,7 @@ def test_a_plugin_that_cannot_be_used(cli, here, made):
     assert last.endswith("rnn-tui plugins check mixes says more")
     done = cli("plugins", "score", "nn-lstm", "--beside", "no-import", "--task", "adding", *TINY)
     assert done.code == 0
-    assert "no-import is left out: " in done.out
+    assert "no-import is left out: " in done.err
 
 
 def test_an_interruption_shows_what_is_known(cli, here, monkeypatch):
@@ -271,3 +273,24 @@ def test_the_command_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "what kind of memory" in done.stdout
+
+
+def test_marks_are_of_scores():
+    """Figures by hand: what is worse than a guess is as bad as a guess."""
+    from rnn_tui.cli.plugins_score import _figure
+    from rnn_tui.score.card import Cell, Row
+
+    def row(better, chance, **cells):
+        found = {
+            name: Cell(value=middle, least=least, most=most, score=score, seeds=3)
+            for name, (least, middle, most, score) in cells.items()
+        }
+        place = {"group": "g", "measure": "m", "axis": "lag", "at": 1, "beyond": False, "unit": ""}
+        return Row(**place, chance=chance, better=better, cells=found)
+
+    low = row("low", 0.2, a=(0.01, 0.02, 0.02, 0.9), b=(0.19, 0.25, 0.9, 0.0), c=(0.1, 0.15, 0.2, 0.25))
+    assert [_figure(low, name) for name in "abcd"] == ["0.90 *", "0.00  ", "0.25~ ", "-  "]
+    high = row("high", 0.5, a=(0.1, 0.3, 0.5, 0.0), b=(0.9, 0.95, 1.0, 0.9))
+    assert [_figure(high, name) for name in "ab"] == ["0.00  ", "0.90~*"]
+    plain = row("", None, a=(3, 4, 5, None))
+    assert _figure(plain, "a") == "4  "

@@ -34,8 +34,21 @@ ALLOWED = {
     ("rnn_tui/tui/app.py", "import_module"),
     ("rnn_tui/tui/key_tables.py", "import_module"),
     ("rnn_tui/tui/machine.py", "import_module"),
+    ("rnn_tui/__init__.py", "import_module"),
     ("rnn_tui/plugin/__init__.py", "import_module"),
+    ("rnn_tui/plugin/testing/__init__.py", "import_module"),
     ("rnn_tui/plugin/loading.py", "import_module"),
+    # single files of the folder that the user named for that, each when it is asked for by name
+    ("rnn_tui/plugin/single_file.py", "spec_from_file_location"),
+    ("rnn_tui/plugin/single_file.py", "exec_module"),
+    # the plugin that is checked, once more in a process of its own
+    ("rnn_tui/plugin/testing/elsewhere.py", "import_module"),
+    ("rnn_tui/plugin/testing/elsewhere.py", "spec_from_file_location"),
+    ("rnn_tui/plugin/testing/elsewhere.py", "exec_module"),
+    # processes that are forked, and bytes between them: nothing is pickled
+    ("rnn_tui/score/child.py", "multiprocessing"),
+    ("rnn_tui/score/child.py", "multiprocessing.connection"),
+    ("rnn_tui/score/child.py", "multiprocessing.context"),
     # downloads: over TLS, of a known SHA-256
     ("rnn_tui/corpus/download.py", "http.client"),
     ("rnn_tui/corpus/download.py", "ssl"),
