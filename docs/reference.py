@@ -25,6 +25,7 @@ GENERATED = "<!-- Written by docs/reference.py from the docstrings; `make docs` 
 
 LIBRARY = {
     "Models": "load Model Reading Next Stream Scores Transcription ModelInfo",
+    "Weights of other programs": "import_weights Exported ExportedOnnx",
     "Training and runs": "train configure open_run list_runs Run History Event",
     "What an evaluation tells": "EvaluationReport AlignedReport SeriesReport",
     "Errors": "RnnTuiError UsageError InputError BusyError DiskError DivergedError OutOfMemoryError PluginError",
@@ -67,6 +68,10 @@ def plugin_page() -> str:
     parts += ["## Options", markdown(import_module("rnn_tui.plugin.options").__doc__ or "")]
     parts += ["## Tokenizers", *entry(plugin.Tokenizer, "rnn_tui.plugin.Tokenizer", 3)]
     parts += entry(plugin.Decoder, "rnn_tui.plugin.Decoder", 3)
+    parts += [
+        "### `rnn_tui.plugin.Ids`",
+        markdown(constant(import_module("rnn_tui.plugin.tokenizer"), "Ids")),
+    ]
     parts += ["## Steps in NumPy", *entry(plugin.NumpyStep, "rnn_tui.plugin.NumpyStep", 3)]
     testing = import_module("rnn_tui.plugin.testing")
     parts += ["## The laws", markdown(testing.__doc__ or "")]
@@ -169,7 +174,7 @@ def arguments(args: ast.arguments) -> Iterator[str]:
         yield "*"
     for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
         yield argument(arg, default)
-    if args.kwarg:
+    if args.kwarg and args.kwarg.arg != "unknown":  # what is only taken to be refused with a hint
         yield f"**{argument(args.kwarg, None)}"
 
 

@@ -11,11 +11,14 @@ from rnn_tui.errors import (
 from rnn_tui.inference.reports import AlignedReport, EvaluationReport, SeriesReport
 from rnn_tui.inference.transcribe import Transcription
 from rnn_tui.library.loaded import ModelInfo
-from rnn_tui.library.model import Model, load
+from rnn_tui.library.loading import import_weights, load
+from rnn_tui.library.model import Model
 from rnn_tui.library.reading import Next, Reading, Stream
 from rnn_tui.library.run import History, Run, list_runs, open_run
 from rnn_tui.library.scoring import Scores
 from rnn_tui.library.starting import configure, train
+from rnn_tui.model.exchange.onnx_file import ExportedOnnx
+from rnn_tui.model.exchange.torch_file import Exported
 from rnn_tui.runs.eventline import Event
 from rnn_tui.training.config import RunConfig as Config
 
@@ -27,6 +30,8 @@ __all__ = [
     "DivergedError",
     "EvaluationReport",
     "Event",
+    "Exported",
+    "ExportedOnnx",
     "History",
     "InputError",
     "Model",
@@ -43,6 +48,7 @@ __all__ = [
     "Transcription",
     "UsageError",
     "configure",
+    "import_weights",
     "list_runs",
     "load",
     "open_run",

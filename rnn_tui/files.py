@@ -73,7 +73,7 @@ def replace_file(path: Path, data: bytes) -> None:
         DiskError: when there is no room or no permission; the file is whole, in almost every case the earlier one.
     """
     temporary = path.with_name(f".tmp-{path.name}-{secrets.token_hex(4)}")
-    what = f"could not write {path}; the earlier file is untouched"
+    what = f"could not write {path}" + "; the earlier file is untouched" * os.path.lexists(path)
     try:
         write_durable(temporary, [data])
         os.rename(temporary, path)

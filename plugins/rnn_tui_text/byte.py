@@ -6,8 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from rnn_tui.plugin import Decoder, Tokenizer
-from rnn_tui.plugin.tokenizer import Ids
+from rnn_tui.plugin import Decoder, Ids, Tokenizer
 from rnn_tui_text.surrogates import to_utf8
 
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 
-from rnn_tui.plugin import Decoder, Meta, Tokenizer
-from rnn_tui.plugin.tokenizer import Ids
+from rnn_tui.plugin import Decoder, Ids, Meta, Tokenizer
 from rnn_tui_text.blocks import blocks
 
 _CODES = 0x110000

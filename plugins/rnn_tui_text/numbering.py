@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rnn_tui.plugin.tokenizer import Ids
+from rnn_tui.plugin import Ids
 
 Words = npt.NDArray[np.uint64]
 

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from rnn_tui.plugin.tokenizer import Ids
+from rnn_tui.plugin import Ids
 
 # Ideographs and kana stand alone: their scripts put no spaces between words.
 _ALONE = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"

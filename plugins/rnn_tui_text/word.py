@@ -7,8 +7,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 
-from rnn_tui.plugin import Decoder, Meta, Tokenizer
-from rnn_tui.plugin.tokenizer import Ids
+from rnn_tui.plugin import Decoder, Ids, Meta, Tokenizer
 from rnn_tui_text.blocks import blocks
 from rnn_tui_text.numbering import Numbers, slices
 from rnn_tui_text.splitting import LETTER, LOOK, token_starts

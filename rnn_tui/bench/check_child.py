@@ -18,20 +18,24 @@ from rnn_tui.files import write_all
 from rnn_tui.paths import cache_dir
 from rnn_tui.plugin.loading import describe_error
 from rnn_tui.plugin.registry import PluginInfo, list_plugins, load_plugin
+from rnn_tui.plugin.testing.elsewhere import begin
 from rnn_tui.plugin.testing.laws import Verdict, law_name, laws_of, try_law
+from rnn_tui.plugin.testing.roots import in_order
 
 
 def cases(info: PluginInfo, options: dict[str, Any]) -> dict[str, Any]:
     """Return the object of which each law is a method, by method, in the order in which they are tried."""
-    plugin = load_plugin(info.kind, info.full_name)
     if info.kind == "tokenizer":
+        plugin = load_plugin(info.kind, info.full_name)
         from rnn_tui.plugin.testing.tokenizer import TokenizerLaws
 
         found = [type("Laws", (TokenizerLaws,), {"tokenizer_class": plugin, "options": options})()]
     else:
+        begin("rnn_tui.plugin.testing.architecture", "ArchitectureLaws", 1)  # while this one loads torch too
         from rnn_tui.bench.hosted import HostedLaws
         from rnn_tui.plugin.testing.architecture import ArchitectureLaws
 
+        plugin = load_plugin(info.kind, info.full_name)
         same = {"architecture": plugin, "options": options}
         steps = [each for each in list_plugins("numpy-step") if each.full_name == info.full_name]
         step = load_plugin("numpy-step", info.full_name) if steps else None
@@ -39,7 +43,8 @@ def cases(info: PluginInfo, options: dict[str, Any]) -> dict[str, Any]:
             type("Laws", (ArchitectureLaws,), {**same, "numpy_step": step})(),
             type("Laws", (HostedLaws,), {**same, "name": info.full_name})(),
         ]
-    return {law: case for case in found for law in laws_of(type(case))}
+    by_law = {law: case for case in found for law in laws_of(type(case))}
+    return {law: by_law[law] for law in in_order(by_law)}
 
 
 def main() -> None:

@@ -9,21 +9,21 @@ import re
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import msgspec
 
 from rnn_tui.errors import PluginError
-from rnn_tui.plugin.describe import ending
+from rnn_tui.plugin.child import ending, start_child
 from rnn_tui.plugin.guard import last_words
 from rnn_tui.plugin.registry import PluginInfo
-from rnn_tui.plugin.testing.laws import Verdict, law_name
+from rnn_tui.plugin.testing.laws import NOT_MEASURED, Verdict, law_name
+from rnn_tui.plugin.testing.roots import root_of
 
 LIMIT = 120.0
 """Seconds that a law may take. The longest of ours, compiling among it, take 2 to 3 on a busy machine."""
@@ -92,6 +92,11 @@ class Checked:
     def good(self) -> bool:
         return self.error is None and not self.count("FAIL")
 
+    @property
+    def begin_with(self) -> str:
+        """The law that others may not hold because of, in words; empty where each stands for itself."""
+        return next((each.follows for each in self.verdicts if each.follows), "")
+
 
 def check_plugin(
     info: PluginInfo,
@@ -118,9 +123,13 @@ def check_plugin(
     laws: list[str] = []
     loading = 0.0
 
+    failed: list[str] = []
+
     def note(law: str, verdict: Verdict) -> None:
         done.append(law)
         verdicts.append(verdict)
+        if verdict.outcome == "FAIL":
+            failed.append(law)
         told(verdict)
 
     for lost in range(1, _MOST_LOST + 1):
@@ -136,7 +145,7 @@ def check_plugin(
                 if message.begin:
                     law, since = message.begin, time.monotonic()
                 elif message.verdict is not None:
-                    note(law, message.verdict)
+                    note(law, _related(message.verdict, root_of(law, failed)))
                     law = ""
             if message is not None:
                 return Checked(info, error=message.error)
@@ -152,31 +161,26 @@ def check_plugin(
     return Checked(info, tuple(verdicts), loading=loading, seconds=time.monotonic() - begin)
 
 
+def _related(verdict: Verdict, root: str | None) -> Verdict:
+    """Note in a verdict that something is amiss by which law, if any, it may be."""
+    amiss = verdict.outcome == "FAIL" or verdict.text.startswith(NOT_MEASURED)
+    return replace(verdict, follows=law_name(root)) if root and amiss else verdict
+
+
 class _Child:
     """A process that tries laws, and what it says."""
 
     def __init__(self, request: Request) -> None:
-        self._pipe, write = os.pipe()
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in __exit__
         self._rest = b""
         self._messages: list[Message] = []
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "rnn_tui.bench.check_child", str(write)],
-                # so that both find the same plugins; small layers are slower on several threads
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
-                pass_fds=[write],
-                stdin=subprocess.PIPE,
-                stdout=self._said,
-                stderr=self._said,
-                start_new_session=True,
+            self._process, self._pipe = start_child(
+                "rnn_tui.bench.check_child", "try the laws", stdout=self._said, stderr=self._said
             )
-        except OSError as error:
-            os.close(self._pipe)
+        except PluginError:
             self._said.close()
-            raise PluginError(f"no process could be started to try the laws: {error.strerror}") from error
-        finally:
-            os.close(write)
+            raise
         assert self._process.stdin is not None
         with suppress(BrokenPipeError), self._process.stdin as stdin:
             stdin.write(msgspec.json.encode(request))

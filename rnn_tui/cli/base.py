@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from rnn_tui.errors import nearest
+from rnn_tui.errors import UsageError, nearest
 from rnn_tui.paths import default_runs_dir
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -129,6 +129,14 @@ def write_examples(examples: str, formatter: click.HelpFormatter) -> None:
         with formatter.section("Examples"):
             for line in examples.strip().splitlines():
                 formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+
+
+def key_value(origin: str, text: str) -> tuple[str, str]:
+    """Take `KEY=VALUE` apart; `origin` is the flag that it was given with. UsageError where it is none."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"{origin} takes KEY=VALUE, not {text!r}")
+    return key.strip(), value.strip()
 
 
 def runs_dir_option(command: F) -> F:

@@ -1,7 +1,6 @@
 """`watch, pause, resume, stop, checkpoint, set`: a run that exists already."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +10,11 @@ from rnn_tui.cli.base import Command, json_option, runs_dir_option
 from rnn_tui.cli.complete import runs as complete_runs
 from rnn_tui.cli.launching import check_staying, follow, launch_and_stay, report, staying_options
 from rnn_tui.cli.output import count, emit, out, say
-from rnn_tui.errors import BusyError, DiskError, InputError, RnnTuiError, UsageError, nearest
+from rnn_tui.errors import BusyError, UsageError, nearest
 
 if TYPE_CHECKING:
     from rnn_tui.runs.events import Event
     from rnn_tui.runs.folder import RunFolder
-    from rnn_tui.runs.status import RunView
-
-ANSWER_SECONDS = 60.0
-"""A worker answers between two steps; a validation in between may take this long."""
 
 run_argument = click.argument("run", shell_complete=complete_runs)
 
@@ -113,6 +108,7 @@ def resume(
     """
     from rnn_tui.runs.folder import find_run
     from rnn_tui.runs.status import run_state
+    from rnn_tui.training.plugins import look_for_plugins
     from rnn_tui.training.stored import extend
 
     check_staying(detach, foreground)
@@ -130,6 +126,7 @@ def resume(
         return
     if seen.alive or seen.state == "starting":
         raise BusyError(f"run {folder.name} is {seen.state} already; rnn-tui watch {folder.name} follows it")
+    look_for_plugins(folder)
     if budget:
         extend(folder, budget)
         amount = " or ".join(f"{value:,} {key}" for key, value in budget.items())
@@ -142,74 +139,12 @@ def resume(
 def request(
     runs_dir: Path, name: str, command: str, done: str, args: dict[str, float] | None = None, *, as_json: bool
 ) -> None:
-    """Ask a living worker for something, wait for its answer and report it.
-
-    Raises:
-        BusyError: when it does not answer in time.
-    """
-    from rnn_tui.runs.control import send, wait_for_answer
+    """Ask a living worker for something, wait until it is done and report it. Raises as `rnn_tui.runs.asking.ask`."""
+    from rnn_tui.runs.asking import ask
     from rnn_tui.runs.folder import find_run
-    from rnn_tui.runs.status import run_state
 
     run = find_run(runs_dir, name)
-    answer = wait_for_answer(run, send(run, command, args), timeout=ANSWER_SECONDS)
-    if answer is None and not run_state(run).alive:
-        raise InputError(f"run {run.name} ended before it answered; rnn-tui runs show {run.name} tells how")
-    if answer is None:
-        raise BusyError(
-            f"run {run.name} has not answered within {ANSWER_SECONDS:.0f} s; the request stays with it"
-        )
-    if command == "checkpoint":
-        wait_for_checkpoint(run, answer)
-    elif command == "stop":
-        wait_until(run, "end", lambda view: not view.alive)
-        if (seen := run_state(run)).state == "failed":
-            raise RnnTuiError(f"run {run.name} has ended, but not well: {seen.message}")
-    elif command == "pause":  # so that a `resume` right after it finds what it expects
-        wait_until(run, "pause", lambda view: view.state == "paused" or not view.alive)
-    tell(run, command, done, answer, as_json=as_json)
-
-
-def wait_for_checkpoint(run: "RunFolder", answer: "Event") -> None:
-    """Wait until the checkpoint that a worker agreed to write is there.
-
-    Raises:
-        DiskError: when it could not be written.
-        InputError: when the worker died over it.
-        BusyError: when that is not known in time.
-    """
-    from rnn_tui.runs.events import EventReader
-    from rnn_tui.runs.status import run_state
-
-    reader = EventReader(run.events_path, tail=1 << 18)
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while time.monotonic() < deadline:
-        alive = run_state(run).alive  # before the log is read, so that its last words are heard
-        for event in reader.poll():
-            if event.seq <= answer.seq:
-                continue
-            # another one may have been on its way
-            if event.kind == "checkpoint" and event.data.get("reason") == "request":
-                return
-            if event.kind == "warning" and event.data.get("unsaved") == "request":
-                raise DiskError(f"run {run.name}: {event.data.get('message')}")
-        if not alive:
-            raise InputError(
-                f"run {run.name} ended before it was written; rnn-tui runs show {run.name} tells how"
-            )
-        time.sleep(0.05)
-    raise BusyError(f"run {run.name} has not written it within {ANSWER_SECONDS:.0f} s; it may still do so")
-
-
-def wait_until(run: "RunFolder", what: str, reached: Callable[["RunView"], bool]) -> None:
-    """Wait until a run that was told to is in the state that was asked for."""
-    from rnn_tui.runs.status import run_state
-
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while not reached(run_state(run)):
-        if time.monotonic() > deadline:
-            raise BusyError(f"run {run.name} is about to {what}, but has not within {ANSWER_SECONDS:.0f} s")
-        time.sleep(0.05)
+    tell(run, command, done, ask(run, command, args, origin="cli"), as_json=as_json)
 
 
 def tell(run: "RunFolder", command: str, done: str, answer: "Event", *, as_json: bool) -> None:

@@ -65,7 +65,8 @@ def doctor(as_json: bool, runs_dir: Path) -> None:
             }
         )
     else:
-        table(["", "", "", ""], [(c.level, c.name, c.value, c.advice) for c in checks])
+        # in one column: advice beside values as long as some errors are would stand far off
+        table(["", "", ""], [(c.level, c.name, "; ".join(filter(None, (c.value, c.advice)))) for c in checks])
     if any(check.level == "problem" for check in checks):
         raise click.exceptions.Exit(1)
 

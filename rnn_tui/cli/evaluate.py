@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from rnn_tui.cli.base import Command, backend_option, json_option, runs_dir_option
+from rnn_tui.cli.changes import warn_of_changes
 from rnn_tui.cli.complete import corpora, models
 from rnn_tui.cli.output import count, emit, figure, out, pairs, progress_bar, say, table
 from rnn_tui.cli.plots import bar
-from rnn_tui.tasks.metrics import perplexity
+from rnn_tui.tasks.metrics import MOST_LANES, perplexity
 
 if TYPE_CHECKING:
     from rnn_tui.inference.config import Backend
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     help="Which part.  [default: validation; all of a CORPUS that is named]",
 )
 @click.option(
-    "--lanes", type=click.IntRange(1, 4096), help="Stretches read side by side; 1 is the strict stream."
+    "--lanes", type=click.IntRange(1, MOST_LANES), help="Stretches read side by side; 1 is the strict stream."
 )
 @click.option("--cold/--no-cold", default=True, help="Measure in fresh windows, too.")
 @click.option(
@@ -113,7 +114,9 @@ def evaluate(
 
         return dynamic_config(chars_per_token, segment=dynamic_segment, lr=dynamic_lr, decay=dynamic_decay)
 
-    own, text = corpus_settings(read_header(path), path), None
+    header = read_header(path)
+    warn_of_changes(header)
+    own, text = corpus_settings(header, path), None
     if corpus is not None:
         check_source(corpus)
         text = replace(own, source=corpus, first_tokens=0)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from rnn_tui.cli.base import Command, json_option, runs_dir_option
+from rnn_tui.cli.changes import warn_of_changes
 from rnn_tui.cli.complete import models
 from rnn_tui.cli.output import emit, out, pairs, say, size
 from rnn_tui.errors import BusyError, InputError, UsageError
+from rnn_tui.files import disk_error, make_folders
 
 if TYPE_CHECKING:
     from rnn_tui.model.exchange.onnx_file import ExportedOnnx
@@ -33,8 +35,8 @@ _ENDINGS = {"torch": ".torch.safetensors", "onnx": ".onnx"}
     "--format",
     "form",
     type=click.Choice(["torch", "onnx"]),
-    default="torch",
-    help="torch: a state dict in a safetensors file; onnx: a graph for onnxruntime.  [default: torch]",
+    help="torch: a state dict in a safetensors file; onnx: a graph for onnxruntime.  [default: onnx for an OUT that "
+    "ends in .onnx, else torch]",
 )
 @click.option(
     "--graph",
@@ -49,19 +51,20 @@ _ENDINGS = {"torch": ".torch.safetensors", "onnx": ".onnx"}
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="OUT",
-    help="The file to write, or a folder for it.  [default: NAME.torch.safetensors or NAME.onnx here]",
+    help="The file to write, or a folder for it, which is made if it ends in a slash.  "
+    "[default: NAME.torch.safetensors or NAME.onnx here]",
 )
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @json_option
 @runs_dir_option
 def export(
     model: str,
-    form: Literal["torch", "onnx"],
+    form: Literal["torch", "onnx"] | None,
     graph: Literal["sequence", "step"] | None,
     identity_embedding: bool,
-    output: Path | None,
+    output: str | None,
     force: bool,
     as_json: bool,
     runs_dir: Path,
@@ -76,6 +79,7 @@ def export(
 
     Before it is written, the file is compared with the model. It holds the vocabulary, too.
     """
+    form = form or ("onnx" if output and output.endswith(".onnx") else "torch")
     if form == "torch" and graph:
         raise UsageError("--graph is for --format onnx; add that")
     if form == "onnx" and identity_embedding:
@@ -83,13 +87,14 @@ def export(
     from rnn_tui.inference.target import resolve_target
 
     source = resolve_target(model, runs_dir)
-    target = free_target(
-        output, Path(model).name.removesuffix(".safetensors") + _ENDINGS[form], source, force=force
-    )
+    name = os.path.basename(os.path.abspath(model)).removesuffix(".safetensors")
+    target = free_target(output, name + _ENDINGS[form], source, force=force)
     from rnn_tui.model.file import load_model, load_series
     from rnn_tui.model.header import read_header
 
-    if read_header(source).scaling is not None:
+    header = read_header(source)
+    warn_of_changes(header)
+    if header.scaling is not None:
         loaded, _, header = load_series(source)
         tokenizer = None
     else:
@@ -109,18 +114,24 @@ def export(
         _show(done)
 
 
-def free_target(output: Path | None, name: str, source: Path, *, force: bool) -> Path:
+def free_target(output: str | None, name: str, source: Path, *, force: bool) -> Path:
     """Return where to write, which is not what is read.
 
     Args:
-        output: as it was given: a file, or a folder for it.
+        output: as it was given: a file, or a folder for it, which is made where a slash at the end says that it is one.
         name: of the file where none is given.
 
     Raises:
         BusyError: when something is there already, without `force`.
         InputError: when it cannot be replaced, or there is no such folder.
+        DiskError: when the folder cannot be made.
     """
-    target = Path(name) if output is None else output / name if os.path.isdir(output) else output
+    if output is not None and output.endswith(os.sep):
+        try:
+            make_folders(Path(output))
+        except OSError as error:
+            raise disk_error(error, f"could not make the folder {output}") from error
+    target = Path(name) if output is None else Path(output, name) if os.path.isdir(output) else Path(output)
     if not os.path.lexists(target):
         if not os.path.isdir(target.parent):
             raise InputError(f"{target.parent}: there is no such folder")

@@ -25,6 +25,7 @@ class Figures:
     Attributes:
         unit: of the losses.
         measures: what came with the newest validation, such as the perplexity.
+        tokens_per_second: since the point of the curve before the newest one.
         baselines: the losses of simple models on the validation split.
         line_every: steps between lines where there is no screen; 0: by time.
         sample: how much of the newest sample is copied from the training text, in words.
@@ -53,6 +54,9 @@ class Figures:
     reason: str = ""
     message: str = ""
     exit_code: int | None = None
+    _tokens: float = 0.0  # at the newest point
+    _taken: float = 0.0  # those of updates whose speed is known, and their seconds
+    _spent: float = 0.0
 
     def take(self, event: "Event") -> None:
         """Bring the figures up to date with one event."""
@@ -78,6 +82,7 @@ class Figures:
             case "train":
                 self.train_loss = _number(data.get("loss"))
                 self.tokens_per_second = _number(data.get("tokens_per_second"))
+                self._count(_number(data.get("tokens")) or 0.0)
                 self.epoch = _number(data.get("epoch")) or 0.0
                 self.elapsed = _number(data.get("elapsed")) or 0.0
                 self.eta = _number(data.get("eta"))
@@ -112,13 +117,30 @@ class Figures:
             shares.append(self.elapsed / (60 * self.minutes))
         return min(1.0, max(shares)) if shares else None
 
-    def line(self) -> str:
-        """The figures as one line, what matters most first: a narrow terminal cuts its end."""
+    @property
+    def mean_tokens_per_second(self) -> float | None:
+        """Over all updates, what is done between them left out; the newest speed where the events tell no more."""
+        return self._taken / self._spent if self._spent else self.tokens_per_second
+
+    def _count(self, tokens: float) -> None:
+        new, self._tokens = tokens - self._tokens, tokens
+        if (
+            new > 0 and self.tokens_per_second and math.isfinite(new / self.tokens_per_second)
+        ):  # it may have gone back
+            self._taken, self._spent = self._taken + new, self._spent + new / self.tokens_per_second
+
+    def line(self, *, measured: bool = True) -> str:
+        """The figures as one line, what matters most first: a narrow terminal cuts its end.
+
+        Args:
+            measured: with the newest validation.
+        """
         parts = [f"step {count(self.step)}" + (f"/{count(self.total_steps)}" if self.total_steps else "")]
+        validation = {"validation": figure(self.validation_loss)}
+        validation |= {name: figure(value) for name, value in list(self.measures.items())[:1]}
         named = {
             "loss": figure(self.train_loss),
-            "validation": figure(self.validation_loss),
-            **{name: figure(value) for name, value in list(self.measures.items())[:1]},
+            **(validation if measured else {}),
             "left": duration(self.eta),
             "best": figure(self.best_loss),
             "tokens/s": count(self.tokens_per_second),
@@ -165,7 +187,7 @@ class Lines:
             return
         if event.kind in ("train", "validation"):
             self._told = time.monotonic()
-            say(figures.line())
+            say(figures.line(measured=event.kind == "validation"))
         elif text := narration(event):
             say(text)
 

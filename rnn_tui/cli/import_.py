@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnn_tui.cli.base import Command, json_option, runs_dir_option
+from rnn_tui.cli.base import Command, json_option, key_value, runs_dir_option
 from rnn_tui.cli.complete import architectures, corpora, models, tokenizers
 from rnn_tui.cli.export import free_target
 from rnn_tui.cli.output import emit, pairs, say, size
@@ -62,9 +62,10 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="OUT",
-    help="The file to write, or a folder for it.  [default: NAME.model.safetensors here]",
+    help="The file to write, or a folder for it, which is made if it ends in a slash.  "
+    "[default: NAME.model.safetensors here]",
 )
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @json_option
@@ -77,7 +78,7 @@ def import_(
     corpus: str | None,
     arch: str | None,
     options: tuple[str, ...],
-    output: Path | None,
+    output: str | None,
     force: bool,
     as_json: bool,
     runs_dir: Path,
@@ -103,12 +104,11 @@ def import_(
         raise UsageError("give --like or a --vocabulary, not both")
     name = weights.name.removesuffix(".safetensors").removesuffix(".torch")
     target = free_target(output, f"{name}.model.safetensors", weights, force=force)
-    settings = dict(_assignment(text) for text in options)
+    settings = dict(key_value("--option", text) for text in options)
     from rnn_tui.model.exchange.back import Like, Vocabulary, import_torch
     from rnn_tui.model.file import save_model
 
     reads: Like | Vocabulary | None = None
-
     if like is not None:
         from rnn_tui.inference.target import resolve_target
         from rnn_tui.model.header import read_header
@@ -123,13 +123,6 @@ def import_(
         emit(_document(done, target))
     else:
         _show(done, target)
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise UsageError(f"--option {text!r} is not KEY=VALUE")
-    return key, value
 
 
 def _document(done: "Imported", path: Path) -> dict[str, Any]:

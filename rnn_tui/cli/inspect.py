@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnn_tui.cli.base import Command, json_option, runs_dir_option
+from rnn_tui.cli.changes import warn_of_changes
 from rnn_tui.cli.complete import models
 from rnn_tui.cli.inspect_text import View, document, show
 from rnn_tui.cli.output import Advance, emit, progress_bar, table
@@ -127,10 +128,12 @@ def _read(
     from rnn_tui.model.file import load_model
     from rnn_tui.model.header import read_header
 
-    if read_header(path).task == "series":
+    header = read_header(path)
+    if header.task == "series":
         raise UsageError(
             f"{path}: is a model of numbers, which reads no text; inspect is for models of tokens"
         )
+    warn_of_changes(header)
     model, tokenizer, header = load_model(path, device=device)
     where = "the text given"
     if given is None:

@@ -13,7 +13,7 @@ import click
 
 from rnn_tui.cli.following import Figures, show_events, view
 from rnn_tui.cli.output import count, duration, emit, figure, out, pairs, progress_bar, say
-from rnn_tui.errors import BusyError, DiskError, InputError, PluginError, UsageError
+from rnn_tui.errors import DiskError, UsageError
 from rnn_tui.tasks.metrics import perplexity
 from rnn_tui.training.layers import combine
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 STATES = {"early-stop": "finished", "preempted": "stopped"}
 """Reasons of an end that are no names of states."""
-REFUSALS = (UsageError.exit_code, InputError.exit_code, DiskError.exit_code, PluginError.exit_code)
-"""A run that could not begin for such a reason holds nothing worth keeping."""
+BROKEN = frozenset({"failed", "diverged", "crashed"})
 
 
 def staying_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,15 +55,9 @@ def create(
 
 def create_numbered(layers: Sequence["Layer"], base: str, runs_dir: Path) -> "RunFolder":
     """`create` under the name `base-1`, or the first number that no run has."""
-    number = 0
-    while True:
-        number += 1
-        if (runs_dir / f"{base}-{number}").exists():
-            continue
-        try:
-            return create(layers, f"{base}-{number}", runs_dir)
-        except BusyError:  # somebody else took the number since
-            continue
+    from rnn_tui.runs.folder import numbered
+
+    return numbered(runs_dir, base, lambda name: create(layers, name, runs_dir))
 
 
 def launch_and_stay(
@@ -78,7 +71,7 @@ def launch_and_stay(
 ) -> None:
     """Start the worker of `run`, stay with it as asked for, report, and leave with its exit code."""
     from rnn_tui.runs.folder import remove_run
-    from rnn_tui.runs.supervisor import start_worker
+    from rnn_tui.runs.supervisor import REFUSALS, start_worker
     from rnn_tui.runs.surroundings import warnings
 
     for text in warnings(run.path.parent):
@@ -138,7 +131,7 @@ def conclude(run: "RunFolder", figures: Figures) -> tuple[Figures, str]:
         return figures, STATES.get(figures.reason, figures.reason)
     seen = run_state(run)
     figures.exit_code = figures.exit_code or 1
-    what = seen.message or "its worker died without a word"
+    what = figures.message = seen.message or "its worker died without a word"
     if figures.exit_code == DiskError.exit_code:  # not even its log could be written
         what = f"its worker could not write to {run.path}; free some room there"
     say(
@@ -198,7 +191,7 @@ def summary(run: "RunFolder", figures: Figures, state: str) -> dict[str, Any]:
         "measures": figures.measures,
         "baselines": figures.baselines,
         "evaluation": figures.evaluation,
-        "tokens_per_second": figures.tokens_per_second,
+        "tokens_per_second": figures.mean_tokens_per_second,
         "parameters": figures.parameters,
         "exit_code": figures.exit_code,
     }
@@ -224,12 +217,21 @@ def concluded(evaluation: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _next(run: "RunFolder", figures: Figures, state: str) -> str:
+    """Return the commands that come after this; of a run that failed, what goes on with it, and where more is said."""
+    if state in BROKEN:
+        goes_on = run.newest_checkpoint_step() is not None
+        said = f"{run.log_path} may say more"
+        return f"rnn-tui resume {run.name}   {said}" if goes_on else said
+    prompting = "" if figures.task == "series" else f'rnn-tui prompt {run.name} "…"   '
+    return (prompting + f"rnn-tui eval {run.name}") if figures.step else ""
+
+
 def report(run: "RunFolder", figures: Figures, state: str, *, as_json: bool) -> None:
     """Write the outcome of a run to standard output."""
     if as_json:
         emit(summary(run, figures, state))
         return
-    prompting = "" if figures.task == "series" else f'rnn-tui prompt {run.name} "…"   '
     measured = figures.measures
     if not any(value is not None for value in measured.values()):  # nothing was held out
         measured = {"perplexity": judged(figures)}
@@ -240,6 +242,7 @@ def report(run: "RunFolder", figures: Figures, state: str, *, as_json: bool) -> 
         {
             "run": f"{run.name}  {run.path}",
             "state": state,
+            "reason": figures.message if state != "finished" or figures.reason == "early-stop" else "",
             "steps": f"{count(figures.step)} in {duration(figures.elapsed)}, {figure(figures.epoch, 2)} epochs"
             if figures.step
             else "",
@@ -251,7 +254,9 @@ def report(run: "RunFolder", figures: Figures, state: str, *, as_json: bool) -> 
                 f"{name} {figure(value)}" for name, value in figures.baselines.items() if value is not None
             ),
             "last sample": figures.sample,
-            "speed": f"{count(figures.tokens_per_second)} tokens/s" if figures.tokens_per_second else "",
-            "next": (prompting + f"rnn-tui eval {run.name}") if figures.step else "",
+            "speed": f"{count(figures.mean_tokens_per_second)} tokens/s"
+            if figures.mean_tokens_per_second
+            else "",
+            "next": _next(run, figures, state),
         }
     )

@@ -175,10 +175,10 @@ def count(value: float | None) -> str:
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """A loss or the like; NaN and infinity by name, nothing for None."""
+    """A loss or the like, from 10,000 on as 1.234e+04; NaN and infinity by name, nothing for None."""
     if value is None:
         return ""
-    return f"{value:.{digits}f}" if math.isfinite(value) and abs(value) < 1e6 else f"{value:.4g}"
+    return f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.3e}"
 
 
 def duration(seconds: float | None) -> str:

@@ -7,10 +7,12 @@ import click
 from rnn_tui.cli.base import Command, Entry, LazyGroup, json_option
 from rnn_tui.cli.complete import plugins as complete_plugins
 from rnn_tui.cli.output import emit, out, pairs, say, table
-from rnn_tui.errors import UsageError, nearest
+from rnn_tui.errors import UsageError
+from rnn_tui.plugin.source import local_install, module_file
 
 if TYPE_CHECKING:
     from rnn_tui.plugin.describe import PluginDescription
+    from rnn_tui.plugin.registry import PluginInfo
 
 USE, WRITE = "What is installed", "Write one"
 ENTRIES = {
@@ -39,9 +41,9 @@ def list_(as_json: bool) -> None:
     Each goes by the name in the list: that is package:name where another has the name alone. No plugin is imported by
     this process: what is not known of one yet is asked of another.
 
-    --json gives an object for each: kind, name, package, version, class, file (null unless it is a single file),
-    form, summary, doc, options, error and advice (null where it works), clash, changes, and install, the command that
-    gets it.
+    --json gives an object for each: kind, name, package, version, class, file (that of its module; null where it is
+    not found), editable (whether its package is installed from a folder that may change), form, summary, doc, options,
+    error and advice (null where it works), clash, changes, and install, the command that gets it.
     """
     from rnn_tui.plugin.describe import describe_plugins
 
@@ -69,13 +71,15 @@ def list_(as_json: bool) -> None:
 def _row(one: "PluginDescription") -> dict[str, object]:
     """A plugin as --json gives it."""
     info = one.info
+    local = local_install(info.distribution)
     return {
         "kind": info.kind,
         "name": info.name,
         "package": info.distribution,
         "version": info.version,
         "class": info.target,
-        "file": info.file,
+        "file": module_file(info),
+        "editable": local is not None and local.editable,
         "form": one.form,
         "summary": one.summary,
         "doc": one.doc,
@@ -88,22 +92,26 @@ def _row(one: "PluginDescription") -> dict[str, object]:
     }
 
 
+def shown_file(info: "PluginInfo") -> str:
+    """The file of its module, and whether that is one to be worked on."""
+    file, local = module_file(info), local_install(info.distribution)
+    return f"{file or ''}{' (editable)' if file and local and local.editable else ''}"
+
+
 @click.command("show", cls=Command, examples="rnn-tui plugins show lstm\nrnn-tui plugins show word --json")
 @click.argument("name", shell_complete=complete_plugins)
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show what a plugin is, where it comes from, and its options."""
     from rnn_tui.plugin.describe import describe_found
-    from rnn_tui.plugin.registry import list_plugins, remedy
+    from rnn_tui.plugin.registry import list_plugins, missing
 
     installed = list_plugins()
     infos = [info for info in installed if name in (info.name, info.full_name)]
     infos = infos or [info for info in installed if name == info.own_name]  # several packages have it
     if not infos:
-        distribution, _, own_name = name.rpartition(":")
-        near = nearest(name, {info.name for info in installed})
-        hint = f"; {remedy(distribution, own_name)}" if distribution else near
-        raise UsageError(f"there is no plugin {name!r}{hint}; rnn-tui plugins list names those that are")
+        hint = missing(name, {info.name for info in installed})
+        raise UsageError(f"there is no plugin {name!r} (rnn-tui plugins list names those that are){hint}")
     found = [describe_found(info) for info in infos]
     if as_json:
         emit([_row(each) for each in found])
@@ -118,14 +126,15 @@ def show(name: str, as_json: bool) -> None:
                 "form": each.form,
                 "package": f"{each.info.distribution} {each.info.version}",
                 "class": each.info.target,
-                "file": each.info.file,
+                "file": shown_file(each.info),
                 "error": each.error,
                 "advice": each.advice,
                 "clash": each.info.clash,
                 "changes": each.changes,
             }
         )
-        out()
+        if each.doc:
+            out()
         for line in each.doc.splitlines():
             out(line)
         if each.options:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnn_tui.cli.base import Command, json_option
+from rnn_tui.cli.base import Command, json_option, key_value
 from rnn_tui.cli.complete import plugins as complete_plugins
 from rnn_tui.cli.output import emit, out, say
-from rnn_tui.errors import PluginError, UsageError, nearest
+from rnn_tui.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
     from rnn_tui.bench.checking import Checked
@@ -59,8 +59,9 @@ def check(
     """Try every law that a plugin must keep; without NAME, of all plugins that do not ship with rnn-tui.
 
     Each law is shown with pass, skipped or FAIL; a FAIL with what was done, what was expected, what came, and the most
-    likely cause. The laws are those of rnn_tui.plugin.testing, and how the host runs an architecture. They are tried
-    in a process of its own, so a plugin that hangs or crashes fails the law in which it does. Exit code 8 if one fails.
+    likely cause, or with the law that failed before it and may be why: begin with that one. The laws are those of
+    rnn_tui.plugin.testing, and how the host runs an architecture. They are tried in a process of its own, so a plugin
+    that hangs or crashes fails the law in which it does. Exit code 8 if one fails.
     """
     from rnn_tui.bench.checking import Checked, check_plugin
     from rnn_tui.plugin.describe import describe_found
@@ -68,13 +69,13 @@ def check(
 
     if name is None and options:
         raise UsageError("-o needs the NAME of the plugin that has the option")
-    chosen = dict(_pair(text) for text in options)
+    chosen = dict(key_value("-o", text) for text in options)
     found: list[Checked] = []
     for info in _wanted(name):
+        if info.kind == "architecture":
+            say(f"{info}: loading torch and the plugin ...")
         description = describe_found(info)
         if description.error is not None:
-            if name is not None:
-                raise PluginError(f"{info}: {description.error}")
             found.append(Checked(info, error=description.error))
         else:
             values = check_items(description.options, chosen, owner=f"{info.kind} {info.name}")
@@ -86,22 +87,18 @@ def check(
             raise PluginError(f"{info}: {found[-1].error}")
         if not as_json:
             _sum_up(found[-1])
+    lost = [each for each in found if each.error is not None]
     if as_json:
         emit({"plugins": [_plain(each) for each in found]})
+    elif lost:  # their lines may have gone by long ago
+        out(f"{len(lost)} could not be loaded: {'; '.join(str(each.info) for each in lost)}")
     if not all(each.good for each in found):
         raise click.exceptions.Exit(PluginError.exit_code)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator or not key:
-        raise UsageError(f"-o {text!r}: it is to be KEY=VALUE")
-    return key.strip(), value
-
-
 def _wanted(name: str | None) -> "list[PluginInfo]":
     """Return the architectures and tokenizers that are to be checked."""
-    from rnn_tui.plugin.registry import list_plugins
+    from rnn_tui.plugin.registry import list_plugins, missing
 
     installed = [info for info in list_plugins() if info.kind != "numpy-step"]
     if name is None:
@@ -114,9 +111,9 @@ def _wanted(name: str | None) -> "list[PluginInfo]":
     wanted = [info for info in installed if name in (info.name, info.full_name)]
     wanted = wanted or [info for info in installed if name == info.own_name]
     if not wanted:
-        names = {info.name for info in installed}
+        hint = missing(name, {info.name for info in installed})
         raise UsageError(
-            f"there is no architecture and no tokenizer {name!r}{nearest(name, names)}; rnn-tui plugins list names them"
+            f"there is no architecture and no tokenizer {name!r} (rnn-tui plugins list names them){hint}"
         )
     return wanted
 
@@ -127,7 +124,7 @@ def _writer() -> "Callable[[Verdict], None]":
 
     def write(verdict: "Verdict") -> None:
         law = shown.setdefault(verdict.text, verdict.law)
-        if verdict.outcome == "FAIL" and law != verdict.law:
+        if verdict.outcome == "FAIL" and law != verdict.law and not verdict.follows:
             verdict = replace(verdict, text=f"as in: {law}")
         _write(verdict)
 
@@ -137,6 +134,9 @@ def _writer() -> "Callable[[Verdict], None]":
 def _write(verdict: "Verdict") -> None:
     first, *rest = verdict.text.splitlines() or [""]
     time = f" ({verdict.seconds:.1f} s)" if verdict.seconds >= SLOW else ""
+    if verdict.follows:  # what it says would be a guess at another cause
+        out(f"  {verdict.outcome:<9}{verdict.law}{time} (may follow from: {verdict.follows})")
+        return
     inline = first and verdict.outcome != "FAIL"
     out(f"  {verdict.outcome:<9}{verdict.law}{time}{f': {first}' if inline else ''}")
     for line in rest if inline else [first, *rest]:
@@ -152,7 +152,8 @@ def _sum_up(checked: "Checked") -> None:
         f"{checked.count(outcome)} {word}"
         for outcome, word in (("pass", "passed"), ("FAIL", "failed"), ("skipped", "skipped"))
     )
-    out(f"{counts} in {checked.seconds:.1f} s, of which loading {checked.loading:.1f} s")
+    first = f"; begin with: {checked.begin_with}" if checked.begin_with else ""
+    out(f"{counts} in {checked.seconds:.1f} s, of which loading {checked.loading:.1f} s{first}")
 
 
 def _plain(checked: "Checked") -> dict[str, Any]:
@@ -173,6 +174,7 @@ def _plain(checked: "Checked") -> dict[str, Any]:
                 "law": each.law,
                 "outcome": each.outcome.lower(),
                 "text": each.text,
+                "follows": each.follows or None,
                 "seconds": round(each.seconds, 3),
             }
             for each in checked.verdicts

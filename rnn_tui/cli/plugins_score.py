@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnn_tui.cli.base import Command, json_option
+from rnn_tui.cli.base import Command, json_option, key_value
 from rnn_tui.cli.complete import architectures as complete_architectures
 from rnn_tui.cli.output import count, duration, emit, out, plain, progress_bar, say, table
 from rnn_tui.cli.plots import bar
-from rnn_tui.errors import UsageError
+from rnn_tui.errors import InputError
 
 if TYPE_CHECKING:
     from rnn_tui.score.card import Card, Row
@@ -58,7 +58,7 @@ _BAR = 6
     default=20_000,
     help="Parameters of every model; the hidden size that comes nearest is found.  [default: 20000]",
 )
-@click.option("--quick", is_flag=True, help="One seed, fewer lags and updates: a first look.")
+@click.option("--quick", is_flag=True, help="One seed, fewer lags and updates, no reber: a first look.")
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, help="The first seed.  [default: 1]")
 @click.option(
     "--seeds", type=click.IntRange(1, 100), help=f"Trainings of each.  [default: {SEEDS}; with --quick 1]"
@@ -105,17 +105,20 @@ def score(
     reach           steps back from which on a gradient has a share of its size
     speed           tokens per second of training and sampling, on one thread
 
-    Lags, lengths and depths with a + are beyond all that was trained. * marks the best of a row, ~ a score that
-    differs by more than 0.1 between seeds. Solved are those from the first one on with a score of 0.9 or more. What
-    the architectures beside have learnt is kept for the next card. Ctrl-C shows what is known so far.
+    Lags, lengths and depths with a + are beyond all that was trained. * marks the best of a row that is clearly above
+    chance and above the others, ~ a score that differs by more than 0.1 between seeds. Solved are those from the
+    first one on with a score of 0.9 or more. What the architectures beside have learnt is kept for the next card.
+    Ctrl-C shows what is known so far.
     """
     from rnn_tui.score.card import Plan, document
     from rnn_tui.score.measure import Score
 
+    if save is not None and not save.parent.is_dir():  # said now, and not when all is measured
+        raise InputError(f"--save {save}: there is no folder {save.parent}")
     plan = Plan(
         names=names,
         beside=tuple(name.strip() for name in beside.split(",") if name.strip()),
-        options=dict(map(_option, options)),
+        options=dict(key_value("-o", text) for text in options),
         tasks=tasks,
         parameters=parameters,
         seeds=tuple(range(seed, seed + (seeds or (1 if quick else SEEDS)))),
@@ -129,25 +132,24 @@ def score(
     say("Ctrl-C shows what is known by then")
     try:
         with progress_bar() as progress:
-            measurement.run(progress or (lambda *_: None))
+            measurement.run(
+                progress or _nothing, announced=say, finished=_nothing if progress is not None else say
+            )
     except KeyboardInterrupt:
         say("interrupted; this is what was found by then")
     card = measurement.card()
-    if save:
-        _save(card, save)
     if as_json:
         emit(document(card))
     else:
         _write(card, said)
+    if save is not None:
+        _save(card, save)
     if not card.complete:
         raise click.exceptions.Exit(130)
 
 
-def _option(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"-o takes KEY=VALUE, not {text!r}")
-    return key.strip(), value.strip()
+def _nothing(*_: object) -> None:
+    pass
 
 
 def _save(card: "Card", path: Path) -> None:
@@ -167,9 +169,15 @@ def _write(card: "Card", said: tuple[str, ...]) -> None:
     out(card.machine)
     seeds = f"seed {plan.seeds[0]}" if len(plan.seeds) == 1 else f"{len(plan.seeds)} seeds"
     out(f"about {count(plan.parameters)} parameters each, {seeds}, {duration(card.seconds)}")
+    if plan.quick:
+        out(f"quick: {'one seed' if len(plan.seeds) == 1 else seeds} and short trainings, no verdict")
     out()
     rows = [[_label(row), *(_figure(row, name) for name in who)] for row in card.rows]
     table(["", *(f"{name}>" for name in who)], [*rows, *_solved(card), *_facts(card)])
+    legend = _legend(card, rows)
+    if legend:
+        out()
+        out(legend)
     _plot(card, "copy")
     _plot(card, "adding")
     notes = [*_problems(card), *card.notes[len(said) :], *_busy(card), *_sizes(card)]
@@ -180,6 +188,21 @@ def _write(card: "Card", said: tuple[str, ...]) -> None:
     for sentence in card.summary:
         out()
         out(sentence)
+
+
+def _legend(card: "Card", rows: list[list[str]]) -> str:
+    """What the signs in the table mean, those that there are."""
+    from rnn_tui.score.card import SOLVED
+
+    figures = "".join(figure for row in rows for figure in row[1:])
+    meanings = {
+        "* clearly the best of its row": "*" in figures,
+        f"~ seeds differ by more than {DISAGREE:g}": "~" in figures,
+        f"solved to: from the first one on, all up to there score {SOLVED:g} or more": any(
+            row.axis for row in card.rows
+        ),
+    }
+    return "; ".join(meaning for meaning, there in meanings.items() if there)
 
 
 def _label(row: "Row") -> str:
@@ -199,17 +222,7 @@ def _figure(row: "Row", name: str) -> str:
     mark = "*" if name in row.best else " "
     if cell.score is None:
         return f"{cell.value:.2f} {mark}" if row.better else f"{count(cell.value)}  "
-    return f"{cell.score:.2f}{'~' if _disagree(row, name) else ' '}{mark}"
-
-
-def _disagree(row: "Row", name: str) -> bool:
-    """Whether the seeds differ, on the scale of scores."""
-    cell = row.cells[name]
-    if row.chance is None:
-        return False
-    if row.better == "low":
-        return (min(cell.most, row.chance) - min(cell.least, row.chance)) / row.chance > DISAGREE
-    return (max(cell.most, row.chance) - max(cell.least, row.chance)) / (1 - row.chance) > DISAGREE
+    return f"{cell.score:.2f}{'~' if row.spread(name) > DISAGREE else ' '}{mark}"
 
 
 def _solved(card: "Card") -> list[list[str]]:
@@ -217,7 +230,7 @@ def _solved(card: "Card") -> list[list[str]]:
     return [
         [
             f"{measure}, solved to",
-            *(f"{card.solved.get(each.name, {}).get(measure, '-')}  " for each in card.contenders),
+            *(f"{card.solved.get(each.name, {}).get(measure, '-') or 'none'}  " for each in card.contenders),
         ]
         for measure in measures
     ]
@@ -230,9 +243,11 @@ def _facts(card: "Card") -> list[list[str]]:
     for label, what in (("training, tokens/s", "train"), ("sampling, tokens/s", "sample")):
         speeds = [getattr(rates.get(each.name), what, None) for each in card.contenders]
         if any(speeds):
-            best = max(speed.median for speed in speeds if speed)
+            measured = [speed for speed in speeds if speed]
+            best = max(measured, key=lambda speed: speed.median)
+            clear = best.median - min(speed.median for speed in measured) > best.most - best.least
             marks = [
-                f"{count(speed.median)} {'*' if speed.median == best else ' '}" if speed else "-"
+                f"{count(speed.median)} {'*' if clear and speed is best else ' '}" if speed else "-"
                 for speed in speeds
             ]
             rows.append([label, *marks])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnn_tui.cli.base import Command, HeadedOption, backend_option, json_option, runs_dir_option
+from rnn_tui.cli.changes import warn_of_changes
 from rnn_tui.cli.complete import models
 from rnn_tui.cli.output import emit, say, stream
 from rnn_tui.errors import UsageError
@@ -110,6 +111,7 @@ def prompt(
     if text is None and not sys.stdin.isatty():
         text = piped()
     header = read_header(path)
+    warn_of_changes(header)
     tokens = len(text or "") + config.length * (samples or 1)
     chosen = choose_backend(header, backend, device=device, tokens=tokens)
     if header.task == "aligned":

@@ -168,8 +168,6 @@ def run(arguments: list[str]) -> int:
         result = cli.main(arguments, "rnn-tui", standalone_mode=False, obj=options)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
     except (KeyboardInterrupt, click.Abort):
         with suppress(OSError):
             if sys.stderr.isatty():  # the shell's prompt begins a line of its own, with a cursor
@@ -178,7 +176,9 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         _drop_output()
         return 1
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and plugin_error(error) is None:
+            return error.code if isinstance(error.code, int) else 1
         line, code = explain(error)
         with suppress(OSError):  # standard error may be gone, too
             if options.get("debug"):
@@ -198,7 +198,14 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def explain(error: Exception) -> tuple[str, int]:
+def plugin_error(error: BaseException) -> RnnTuiError | None:
+    """Return the error as that of the plugin in whose code it arose, see `rnn_tui.plugin.loading.blamed`."""
+    from rnn_tui.plugin.loading import blamed
+
+    return blamed(error)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
     """Return the one line that tells of `error`, and the exit code."""
     if isinstance(error, RnnTuiError):
         return safe_text(error), error.exit_code
@@ -219,5 +226,7 @@ def explain(error: Exception) -> tuple[str, int]:
         return safe_text(f"no space left on the disk: {error}; free some and try again"), 5
     if is_out_of_memory(error):
         return "out of memory; close other programs, or take a smaller model or corpus", 7
+    if culprit := plugin_error(error):
+        return safe_text(f"{culprit}; run again with --debug for a traceback"), culprit.exit_code
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return safe_text(f"unexpected {what}; run again with --debug for a traceback"), 1

@@ -126,6 +126,7 @@ def show(run: str, as_json: bool, runs_dir: Path) -> None:
             "parameters": count(record["parameters"]),
             "steps": count(status.get("step")),
             "time": duration(status.get("elapsed")),
+            "speed": f"{count(speed)} tokens/s" if (speed := status.get("tokens_per_second")) else "",
             "computed": computed(record["start"] or {}),
             "repeatable": (record["start"] or {}).get("exactness"),
             "loss in": (record["start"] or {}).get("unit"),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from rnn_tui.cli.base import HeadedOption
+from rnn_tui.cli.base import HeadedOption, key_value
 from rnn_tui.cli.complete import architectures, tokenizers
 from rnn_tui.errors import UsageError
 from rnn_tui.training.config import Layer
@@ -183,15 +183,8 @@ def _flag_values(flag: Flag, value: Any) -> dict[str, Any]:
     return {flag.key: value}
 
 
-def _split(origin: str, text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"{origin} takes KEY=VALUE, not {text!r}")
-    return key.strip(), value.strip()
-
-
 def _plugin_option(origin: str, section: str, text: str) -> Layer:
-    key, value = _split(origin, text)
+    key, value = key_value(origin, text)
     return origin, {
         section: {"options": {key: value}}
     }  # the plugin's own declaration turns the text into a value
@@ -199,7 +192,7 @@ def _plugin_option(origin: str, section: str, text: str) -> Layer:
 
 def assignment_layer(text: str) -> Layer:
     """Read `section.key=value`, and `section.options.name=value` for the options of a plugin."""
-    name, value = _split("--set", text)
+    name, value = key_value("--set", text)
     section, *keys = name.split(".")
     if not 1 <= len(keys) <= 2 or (len(keys) == 2 and keys[0] != "options"):
         raise UsageError(f"--set takes SECTION.KEY=VALUE, such as optim.lr=1e-3, not {text!r}")

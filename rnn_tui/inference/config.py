@@ -1,9 +1,10 @@
 """How a continuation is drawn, as settings. Free of torch and of NumPy, so that help and forms can be made of them."""
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -69,8 +70,33 @@ def _kinds() -> dict[str, Any]:
 def _check(name: str, value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"sampling setting {name}: {error}, not {value!r}") from None
+    except msgspec.ValidationError:
+        raise UsageError(
+            f"sampling setting {name} must be {_wanted(name)}, not {reprlib.repr(value)}"
+        ) from None
+
+
+def _wanted(name: str) -> str:
+    """Say what a setting takes."""
+    from rnn_tui.plugin.options import OptionInfo
+
+    if name == "stop":
+        return "at most 64 texts, none of them empty"
+    kind, other = _kinds()[name], ""
+    if get_origin(kind) is not Annotated:  # or None
+        kind, other = get_args(kind)[0], ", or none"
+    base, meta = get_args(kind)
+    info = OptionInfo(
+        name,
+        base.__name__,
+        None,
+        "",
+        minimum=meta.gt if meta.ge is None else meta.ge,
+        maximum=meta.lt if meta.le is None else meta.le,
+        above_minimum=meta.gt is not None,
+        below_maximum=meta.lt is not None,
+    )
+    return info.expected() + other
 
 
 def sampling_config(items: Mapping[str, Any], base: SamplingConfig | None = None) -> SamplingConfig:

@@ -5,11 +5,11 @@ prints goes to standard error. It ends when its input does, or when its parent d
 
     {"id": 1, "op": "load", "slot": "main", "path": "…/model.safetensors", "device": "cpu"}
         → {"id": 1, "event": "loaded", "slot", "task", "arch", "tokenizer", "vocab_size", "parameters", "step",
-           "validation_loss", "chars_per_token", "unknown_text", "mtime"}
+           "validation_loss", "chars_per_token", "unknown_text", "mtime", "notes"}
            At most 4 models are held, one in each slot. Replaces the one in this slot; its states are forgotten. If it
            fails, the one before stays. The path may be that of a checkpoint folder (`checkpoints/step-…`), whose model
            is compared with the manifest before it is read. `unknown_text` is how the unknown token is shown, null
-           where nothing is unknown.
+           where nothing is unknown. `notes` are sentences on plugins that changed since the model was trained.
     {"op": "unload", "slot": "main"}    no answer; the slot is empty, its states are forgotten
 
     {"id": 2, "op": "generate", "slot": "main", "from": null, "prompt": "…", "settings": {"temperature": 0.8, …}}
@@ -79,6 +79,8 @@ from rnn_tui.files import write_all
 from rnn_tui.inference import inspect_requests, requests
 from rnn_tui.inference.requests import Inbox
 from rnn_tui.inference.slots import Slots
+from rnn_tui.model.provenance import changed_plugins
+from rnn_tui.plugin.loading import blamed
 from rnn_tui.runs.process import die_with_parent
 
 
@@ -140,6 +142,7 @@ class Engine:
             chars_per_token=training.get("chars_per_token"),
             unknown_text=loaded.unknown,
             mtime=loaded.mtime,
+            notes=changed_plugins(header),
         )
 
     def _save(self, request: requests.Save) -> None:
@@ -211,6 +214,8 @@ def explain(error: Exception) -> RnnTuiError:
         return OutOfMemoryError(
             f"not enough memory for this; use a smaller model or another device ({one_line(error)})"
         )
+    if culprit := blamed(error):
+        return culprit
     return RnnTuiError(f"the prompt engine failed: {type(error).__name__}: {one_line(error)}")
 
 

@@ -23,6 +23,7 @@ import msgspec
 
 from rnn_tui.corpus.baselines import baselines, xz
 from rnn_tui.corpus.config import CorpusConfig
+from rnn_tui.corpus.copied import MEASURED, MEMORISED_BITS, SampleMeter, describe
 from rnn_tui.corpus.pairs import prepare_pairs_with
 from rnn_tui.corpus.prepare import PreparedCorpus, Split, prepare_with
 from rnn_tui.corpus.series import prepare_series_with
@@ -150,7 +151,7 @@ def evaluate_corpus(
     header = read_header(path)
     if backend == "numpy" and (dynamic or device != "cpu" or header.task in ("aligned", "series")):
         raise UsageError(
-            "--backend numpy is for models of a text, on the CPU and without dynamic evaluation; use --backend torch"
+            "the backend numpy is for models of a text, on the CPU, without dynamic evaluation; use the backend torch"
         )
     chosen, name = corpus or corpus_of_model(header, path), split
     if split == WHOLE:
@@ -296,6 +297,11 @@ def _baselines(
                 f"xz is of the first {packed.chars:,} characters of this text, after the last {packed.train_chars:,} "
                 "of the training split"
             )
+        if packed.bits < MEMORISED_BITS * packed.chars:
+            text = prepared.text(part.name, 0, MEASURED)
+            copied = SampleMeter(training).copied("", text)
+            if copied and copied.memorised:
+                notes.append(f"xz has little to tell: this text is {describe(copied, text)}")
     return {name: _figures(loss, part) for name, loss in losses.items()}
 
 

@@ -168,7 +168,7 @@ def _step_of(header: ModelFile) -> type[NumpyStep]:
     if name not in known:
         raise UsageError(
             f"the architecture {header.architecture['name']} has no step in NumPy (those that have: "
-            f"{', '.join(known.values()) or 'none'}); use --backend torch"
+            f"{', '.join(known.values()) or 'none'}); use the backend torch"
         )
     return load_plugin("numpy-step", name)
 

@@ -38,7 +38,7 @@ def load_reader(
     """
     if backend == "numpy":
         if device != "cpu":
-            raise UsageError(f"--backend numpy computes on the CPU, not on {device}; leave out --device")
+            raise UsageError(f"the backend numpy computes on the CPU, not on {device}; leave out the device")
         from rnn_tui.inference.numpy_model import load_numpy
 
         return load_numpy(path)

@@ -30,6 +30,8 @@ def resolve_target(target: str, runs_dir: Path) -> Path:
     if path.suffix == ".safetensors":
         names = os.listdir(path.parent) if os.path.isdir(path.parent) else []
         raise InputError(f"{target}: there is no such file{nearest(path.name, names)}")
+    if os.sep in target and not os.path.lexists(path):
+        raise InputError(f"{target}: there is no such file or folder")
     return model_of(
         find_run(runs_dir, target if os.sep in target or not os.path.isdir(path) else f".{os.sep}{target}")
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rnn_tui.errors import RnnTuiError
+from rnn_tui.errors import PluginError, RnnTuiError, is_out_of_memory
 from rnn_tui.inference.config import SamplingConfig
 from rnn_tui.inference.drawing import Drawn, Ids, Reader
 from rnn_tui.inference.sampling import Doubles, Logits
@@ -16,13 +16,20 @@ from rnn_tui.safetext import safe_text
 def safe_errors() -> Iterator[None]:
     """Make the messages of our errors safe for a terminal: a traceback or a notebook shows them as they are.
 
-    A decorator too, of functions and methods.
+    What a plugin's own code raises comes out as PluginError, caused by that. A decorator too, of functions and methods.
     """
     try:
         yield
     except RnnTuiError as error:
         error.args = (safe_text(error, limit=None),)
         raise
+    except (Exception, SystemExit) as error:
+        from rnn_tui.plugin.loading import blamed
+
+        if is_out_of_memory(error) or (culprit := blamed(error)) is None:
+            raise
+        error.args = tuple(safe_text(arg, limit=None) if isinstance(arg, str) else arg for arg in error.args)
+        raise PluginError(safe_text(culprit, limit=None)) from error
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Measuring a model that is in memory with what measures a model file."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -12,9 +11,11 @@ from rnn_tui.corpus.sources import check_source
 from rnn_tui.inference.config import Backend
 from rnn_tui.inference.evaluate import corpus_of_model, corpus_settings, evaluate_corpus
 from rnn_tui.inference.reports import Report
+from rnn_tui.library import arguments
 from rnn_tui.library.boundary import kept_threads
 from rnn_tui.library.loaded import Loaded
-from rnn_tui.library.places import StrPath
+from rnn_tui.library.places import StrPath, path_text
+from rnn_tui.tasks.metrics import MOST_LANES
 
 if TYPE_CHECKING:
     from rnn_tui.inference.dynamic import DynamicConfig
@@ -25,16 +26,22 @@ def measure(
     corpus: StrPath | None,
     *,
     split: str | None,
-    lanes: int | None,
-    cold: bool,
-    dynamic: bool,
+    lanes: int | None = None,
+    cold: bool = True,
+    dynamic: bool = False,
     device: str,
 ) -> Report:
-    """Return what `Model.evaluate` does, and raise what it raises."""
+    """Return what `Model.evaluate` and those of the other tasks do, and raise what they raise."""
+    if split is not None:
+        arguments.text("split", split)
+    if lanes is not None:
+        lanes = arguments.whole("lanes", lanes, 1, MOST_LANES)
+    arguments.switch("cold", cold)
+    arguments.switch("dynamic", dynamic)
     own, text = corpus_settings(model.header, model.path), None
     if corpus is not None:
-        check_source(os.fspath(corpus))
-        text = replace(own, source=os.fspath(corpus), first_tokens=0)
+        check_source(source := path_text("corpus", corpus))
+        text = replace(own, source=source, first_tokens=0)
     if split is None:
         split = "all" if text is not None else "validation" if own.validation else "train"
     backend: Backend = "numpy" if model.module is None else "torch"

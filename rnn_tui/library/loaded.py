@@ -110,13 +110,27 @@ def load_in_torch(path: Path, device: str) -> Loaded:
     """Read a model file into a module. Raises as `rnn_tui.model.file.load_model`."""
     from rnn_tui.model.file import load_model, load_series
 
-    turns = Turns()
     if read_header(path).scaling is not None:
         module, scaling, header = load_series(path, device=device)
-        return Loaded(path=path, header=header, module=module, scaling=scaling, turns=turns)
+        return Loaded(path=path, header=header, module=module, scaling=scaling, turns=Turns())
+    module, tokenizer, header = load_model(path, device=device)
+    return _of_tokens(path, module, tokenizer, header)
+
+
+def held(path: Path, module: "RecurrentModel", header: ModelFile) -> Loaded:
+    """Return a module that was made out of a file and is on the CPU as if it had been read of a model file."""
+    from rnn_tui.model.file import read_scaling, read_tokenizer
+
+    if header.tokenizer is not None:
+        return _of_tokens(path, module, read_tokenizer(header.tokenizer, path), header)
+    scaling = read_scaling(header, path)
+    return Loaded(path=path, header=header, module=module, scaling=scaling, turns=Turns())
+
+
+def _of_tokens(path: Path, module: "RecurrentModel", tokenizer: Tokenizer, header: ModelFile) -> Loaded:
     from rnn_tui.inference.torch_reader import TorchReader
 
-    module, tokenizer, header = load_model(path, device=device)
+    turns = Turns()
     reader = TakingTurns(TorchReader(module), turns)
     return Loaded(path=path, header=header, module=module, tokenizer=tokenizer, reader=reader, turns=turns)
 

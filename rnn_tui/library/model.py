@@ -1,72 +1,48 @@
-"""A trained model in a program of one's own: `load` and what it returns."""
+"""A trained model in a program of one's own."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack, get_args, overload
+from typing import TYPE_CHECKING, Literal, Unpack, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from rnn_tui.errors import InputError, UsageError, nearest
+from rnn_tui.errors import InputError, UsageError
 from rnn_tui.inference.config import Backend
-from rnn_tui.inference.target import resolve_target
+from rnn_tui.library import arguments
 from rnn_tui.library.boundary import safe_errors
-from rnn_tui.library.loaded import ModelInfo, load_in_numpy, load_in_torch
-from rnn_tui.library.places import StrPath, name_or_path, runs_folder
-from rnn_tui.library.reading import Reading, Sampling, Stream, read
+from rnn_tui.library.loaded import Loaded, ModelInfo, load_in_numpy, load_in_torch
+from rnn_tui.library.places import StrPath, file_to_write, path_text
+from rnn_tui.library.reading import Reading, Sampling, Stream, read, sampling_of
 from rnn_tui.library.scoring import Scores, score
+from rnn_tui.model.provenance import changed_plugins
 from rnn_tui.safetext import safe_text
 
 if TYPE_CHECKING:
     from rnn_tui.inference.drawing import Reader
-    from rnn_tui.inference.reports import Report
+    from rnn_tui.inference.reports import AlignedReport, EvaluationReport, SeriesReport
     from rnn_tui.inference.transcribe import Transcription
+    from rnn_tui.model.exchange.onnx_file import ExportedOnnx
+    from rnn_tui.model.exchange.torch_file import Exported
     from rnn_tui.model.recurrent_model import RecurrentModel
     from rnn_tui.plugin.tokenizer import Tokenizer
     from rnn_tui.training.config import RunConfig
 
 _METHODS = {
-    "next-token": "generate, stream, read and score",
-    "aligned": "label",
-    "series": "forecast",
+    "next-token": "generate, stream, read, score and evaluate",
+    "aligned": "label and evaluate_labels",
+    "series": "forecast and evaluate_series",
 }
 """What a model of each task is asked with."""
-
-
-@safe_errors()
-def load(
-    target: StrPath, *, device: str = "cpu", backend: Backend = "torch", runs_dir: StrPath | None = None
-) -> "Model":
-    """Load a trained model.
-
-        >>> model = rnn_tui.load("fox")
-        >>> model.generate("the ", length=40, seed=1) == model.generate("the ", length=40, seed=1)
-        True
-
-    Args:
-        target: the name of a run, of which the best model so far is taken, also while it trains; or the path of a run
-            folder, a checkpoint folder or a model file. A name that is both a run and a file means the run; a
-            `pathlib.Path` is always a path.
-        device: `cpu`, `cuda`, `mps`, or `auto` for the best that is there.
-        backend: `torch`, or `numpy`, which computes without loading torch where the architecture has a step in NumPy.
-        runs_dir: where runs are looked for; None: `RNN_TUI_RUNS`, else `./runs`.
-
-    Raises:
-        InputError: when there is no such model (names the nearest), or its file is damaged.
-        PluginError: when its architecture or tokenizer is not installed, or fails.
-        UsageError: when the device is not here, or the backend cannot compute this model.
-        OutOfMemoryError: when it does not fit.
-    """
-    path = resolve_target(name_or_path(target), runs_folder(runs_dir))
-    return Model(path, device=device, backend=backend)
 
 
 class Model:
     """A trained model, loaded by `load` or `Run.model`.
 
-    A model of text (task `next-token`) is asked with `generate`, `stream`, `read` and `score`, one that labels tokens
-    (`aligned`) with `label`, one of numbers (`series`) with `forecast`; any with `evaluate`. Another task's method
-    raises UsageError.
+    A model of text (task `next-token`) is asked with `generate`, `stream`, `read` and `score`, and measured with
+    `evaluate`; one that labels tokens (`aligned`) has `label` and `evaluate_labels`, one of numbers (`series`)
+    `forecast` and `evaluate_series`. Another task's method raises UsageError.
 
     **Threads.** Several threads may use one model: in torch they take turns, a few tokens each; in NumPy they need
     not. A torch model computes text on one thread, which is fastest at batch 1, and leaves the number of
@@ -76,14 +52,23 @@ class Model:
     threads do not survive a fork: load the model in the child. A model cannot be pickled; send its path.
     """
 
+    @safe_errors()
     def __init__(self, path: StrPath, *, device: str = "cpu", backend: Backend = "torch") -> None:
         """Load the model file `path`; `load` finds the file of a run."""
-        if backend not in (known := get_args(Backend)):
-            raise UsageError(
-                f"there is no backend {backend!r}{nearest(str(backend), known)}; take torch or numpy"
-            )
-        self._device = device
-        self._loaded = (load_in_numpy if backend == "numpy" else load_in_torch)(Path(path), device)
+        file = Path(path_text("path", path))
+        arguments.choice("backend", backend, get_args(Backend))
+        self._device = arguments.text("device", device)
+        self._loaded = (load_in_numpy if backend == "numpy" else load_in_torch)(file, device)
+        for note in changed_plugins(self._loaded.header):
+            text = safe_text(f"{path}: {note}", limit=None)
+            warnings.warn(text, stacklevel=5)  # where load or Run.model is called
+
+    @classmethod
+    def _of(cls, loaded: Loaded) -> "Model":
+        """Return a model that was made in memory, on the CPU."""
+        model = cls.__new__(cls)
+        model._device, model._loaded = "cpu", loaded
+        return model
 
     # -- a model of text --------------------------------------------------------------------------------------------
 
@@ -105,6 +90,7 @@ class Model:
         greedy: bool = False,
         seed: int | None = None,
         stop: str | Sequence[str] = (),
+        **unknown: object,
     ) -> str | list[str]:
         """Return a continuation of `prompt`, without it: the text that `rnn-tui prompt` writes for the same seed.
 
@@ -143,6 +129,7 @@ class Model:
             "seed": seed,
             "stop": stop,
         }
+        sampling_of(sampling, unknown)
         start = self._read(prompt, "generate")
         return start.generate(**sampling) if n is None else start.generate(n=n, **sampling)
 
@@ -158,6 +145,7 @@ class Model:
 
         Takes the settings of `generate` but `n`, and raises what that raises, while it is iterated.
         """
+        sampling_of(sampling)
         return self._read(prompt, "stream").stream(**sampling)
 
     @safe_errors()
@@ -191,7 +179,7 @@ class Model:
             DivergedError: when the model's output is not a number.
         """
         reader, tokenizer = self._asked("next-token", "score")
-        return score(reader, tokenizer, text, None)
+        return score(reader, tokenizer, arguments.text("text", text), None)
 
     # -- the other tasks --------------------------------------------------------------------------------------------
 
@@ -209,7 +197,7 @@ class Model:
         from rnn_tui.inference.transcribe import transcribe
 
         reader, tokenizer = self._asked("aligned", "label")
-        if "\n" in text:
+        if "\n" in arguments.text("text", text):
             raise UsageError("label takes one line; for several, call it with each of text.splitlines()")
         return transcribe(reader, tokenizer, text)
 
@@ -249,8 +237,8 @@ class Model:
         lanes: int | None = None,
         cold: bool = True,
         dynamic: bool = False,
-    ) -> "Report":
-        """Measure the model on a corpus, as `rnn-tui eval` does, beside simple models.
+    ) -> "EvaluationReport":
+        """Measure a model of text on a corpus, as `rnn-tui eval` does, beside simple models.
 
             >>> report = model.evaluate()
             >>> report.split, report.bpc < report.baselines["uniform"].bpc
@@ -260,28 +248,46 @@ class Model:
             corpus: a file, a folder or a named corpus, cleaned as the one that the model was trained on; None: that.
             split: `train`, `validation`, `test`, or `all`; None: the validation split, or `train` where nothing was
                 held out, and all of a corpus that is named.
-            lanes: of a text: stretches read side by side; None: as many as in training; 1: the strict stream.
-            cold: of a text: measure it in fresh windows, too.
-            dynamic: of a text: measure with weights that adapt to it, too; slow.
-
-        Returns:
-            An `EvaluationReport`, `AlignedReport` or `SeriesReport`, by the task of the model.
+            lanes: stretches read side by side, 1 to 4,096; None: as many as in training; 1: the strict stream.
+            cold: measure it in fresh windows, too.
+            dynamic: measure with weights that adapt to the text, too; slow.
 
         Raises:
             InputError: when the corpus cannot be read, or not be found any more.
-            UsageError: for a split that is not there, or a setting that the task or the backend does not have.
+            UsageError: for a split that is not there, a setting that the backend does not have, or a model of another
+                task.
         """
+        from rnn_tui.inference.reports import EvaluationReport
         from rnn_tui.library.evaluating import measure
 
-        return measure(
-            self._loaded,
-            corpus,
-            split=split,
-            lanes=lanes,
-            cold=cold,
-            dynamic=dynamic,
-            device=self._device,
+        self._check_task("next-token", "evaluate")
+        report = measure(
+            self._loaded, corpus, split=split, lanes=lanes, cold=cold, dynamic=dynamic, device=self._device
         )
+        assert isinstance(report, EvaluationReport)
+        return report
+
+    @safe_errors()
+    def evaluate_labels(self, corpus: StrPath | None = None, *, split: str | None = None) -> "AlignedReport":
+        """Measure a model of `aligned`: how many labels are right. Arguments and errors as of `evaluate`."""
+        from rnn_tui.inference.reports import AlignedReport
+        from rnn_tui.library.evaluating import measure
+
+        self._check_task("aligned", "evaluate_labels")
+        report = measure(self._loaded, corpus, split=split, device=self._device)
+        assert isinstance(report, AlignedReport)
+        return report
+
+    @safe_errors()
+    def evaluate_series(self, corpus: StrPath | None = None, *, split: str | None = None) -> "SeriesReport":
+        """Measure a model of `series`: its errors at each horizon. Arguments and errors as of `evaluate`."""
+        from rnn_tui.inference.reports import SeriesReport
+        from rnn_tui.library.evaluating import measure
+
+        self._check_task("series", "evaluate_series")
+        report = measure(self._loaded, corpus, split=split, device=self._device)
+        assert isinstance(report, SeriesReport)
+        return report
 
     # -- what it is made of -----------------------------------------------------------------------------------------
 
@@ -325,6 +331,7 @@ class Model:
         return self._loaded.parameters
 
     @property
+    @safe_errors()
     def info(self) -> ModelInfo:
         """What its file says of it."""
         return self._loaded.info()
@@ -337,12 +344,57 @@ class Model:
         of `module` were changed since.
 
         Raises:
+            UsageError: when the path is that of a folder.
             DiskError: when it cannot be written; a file that was there is untouched.
         """
         from rnn_tui.files import replace_file
 
-        replace_file(target := Path(path), self._loaded.file())
+        replace_file(target := file_to_write(path), self._loaded.file())
         return target
+
+    @overload
+    def export(
+        self, path: StrPath, format: Literal["torch"] = "torch", *, identity_embedding: bool = False
+    ) -> "Exported": ...
+    @overload
+    def export(
+        self, path: StrPath, format: Literal["onnx"], *, graph: Literal["sequence", "step"] | None = None
+    ) -> "ExportedOnnx": ...
+    @safe_errors()
+    def export(
+        self,
+        path: StrPath,
+        format: Literal["torch", "onnx"] = "torch",  # noqa: A002  what the command calls it
+        *,
+        graph: Literal["sequence", "step"] | None = None,
+        identity_embedding: bool = False,
+    ) -> "Exported | ExportedOnnx":
+        """Write the weights as they are now for use without rnn-tui, as `rnn-tui export` does; docs/exchange.md.
+
+            >>> model.export("fox.torch.safetensors").kind
+            'LSTM'
+
+        A file that is there is replaced. Before that, what the new one computes is compared with the model.
+
+        Args:
+            path: the file to write.
+            format: `torch`: a state dict that nn.Embedding, nn.LSTM, nn.GRU or nn.RNN and nn.Linear load strictly;
+                `onnx`: a graph for onnxruntime, of any architecture; it needs the extra rnn-tui[onnx].
+            graph: of onnx: `sequence`, rows of any length, which None means; or `step`, one position at a time.
+            identity_embedding: of torch: where tokens enter as one-hot vectors, write these as the weight of an
+                nn.Embedding.
+
+        Returns:
+            What was written, and in `script` the code that uses it.
+
+        Raises:
+            UsageError: when the model cannot be written so, packages are missing, or it is not on the CPU.
+            PluginError: when what would be written computes something else.
+            DiskError: when it cannot be written; a file that was there is untouched.
+        """
+        from rnn_tui.library.exchange import write
+
+        return write(self._loaded, path, format, graph=graph, identity_embedding=identity_embedding)
 
     def _check_task(self, task: str, method: str) -> None:
         own = self._loaded.task
@@ -359,7 +411,7 @@ class Model:
 
     def _read(self, text: str, method: str) -> Reading:
         reader, tokenizer = self._asked("next-token", method)
-        return read(reader, tokenizer, text, None)
+        return read(reader, tokenizer, arguments.text("prompt" if method != "read" else "text", text), None)
 
     def __repr__(self) -> str:
         info = self.info

@@ -4,7 +4,7 @@ A recurrent net keeps all it knows of the text before in one state of fixed size
 one costs nothing: it is a snapshot, and reading on from it twice is a branch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypedDict, Unpack, overload
 
@@ -17,6 +17,7 @@ from rnn_tui.inference.config import SamplingConfig, sampling_config
 from rnn_tui.inference.drawing import Reader
 from rnn_tui.inference.generate import Generation, Primed, next_tokens, prime
 from rnn_tui.inference.sampling import log_probabilities
+from rnn_tui.library import arguments
 from rnn_tui.library.boundary import safe_errors
 from rnn_tui.library.scoring import Scores, score
 from rnn_tui.plugin.tokenizer import Tokenizer
@@ -79,14 +80,13 @@ class Reading:
         Raises:
             DivergedError: when the model's output is not a number.
         """
-        return read(self._reader, self._tokenizer, text, self)
+        return read(self._reader, self._tokenizer, arguments.text("text", text), self)
 
     @safe_errors()
     def next(self, top: int = 10) -> list[Next]:
         """Return the `top` most probable next tokens, the best first."""
-        if top < 0:
-            raise UsageError(f"top must be a whole number from 0, not {top!r}")
-        return [Next(*found) for found in next_tokens(self._primed.logits, self._tokenizer, top)]
+        count = arguments.whole("top", top, 0)
+        return [Next(*found) for found in next_tokens(self._primed.logits, self._tokenizer, count)]
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
@@ -104,9 +104,10 @@ class Reading:
         config = sampling_of(sampling)
         if n is None:
             return "".join(piece.text for piece in self._generation(config))
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise UsageError(f"n must be a whole number from 1, or None for one text, not {n!r}")
-        return [one.text for one in generate_batch(self._reader, self._tokenizer, self._primed, config, n)]
+        count = arguments.whole("n", n, 1, more=", or None for one text")
+        return [
+            one.text for one in generate_batch(self._reader, self._tokenizer, self._primed, config, count)
+        ]
 
     @safe_errors()
     def stream(self, **sampling: Unpack[Sampling]) -> "Stream":
@@ -120,7 +121,7 @@ class Reading:
         Raises:
             DivergedError: when the model's output is not a number.
         """
-        return score(self._reader, self._tokenizer, text, self._primed)
+        return score(self._reader, self._tokenizer, arguments.text("text", text), self._primed)
 
     def _generation(self, config: SamplingConfig) -> Generation:
         return Generation(self._reader, self._tokenizer, self._primed, config)
@@ -195,11 +196,21 @@ def read(reader: Reader, tokenizer: Tokenizer, text: str, after: Reading | None)
     return Reading(reader, tokenizer, primed, tokens, primed.unknown)
 
 
-def sampling_of(given: Sampling) -> SamplingConfig:
+def sampling_of(given: Sampling, more: Mapping[str, object] | None = None) -> SamplingConfig:
     """Return the settings, checked.
+
+    Args:
+        more: what was given beside them.
 
     Raises:
         UsageError: for an unknown name (with the nearest one) or a value out of bounds.
     """
-    stop = given.get("stop", ())
-    return sampling_config({**given, "stop": (stop,) if isinstance(stop, str) else tuple(stop)})
+    items: dict[str, object] = {**given, **(more or {})}
+    if "n" in items:
+        raise UsageError("a stream is one continuation; generate(n=…) returns several")
+    for name, value in items.items():
+        if isinstance(value, np.generic):  # a seed that NumPy drew, say
+            items[name] = value.item()
+    stop = items.get("stop", ())
+    items["stop"] = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, Iterable) else stop
+    return sampling_config(items)

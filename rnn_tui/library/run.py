@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from rnn_tui.errors import BusyError, UsageError
 from rnn_tui.inference.config import Backend
+from rnn_tui.library import arguments
 from rnn_tui.library.boundary import safe_errors
 from rnn_tui.library.places import StrPath, name_or_path, runs_folder
-from rnn_tui.library.steering import ask, follow
+from rnn_tui.library.steering import follow
+from rnn_tui.runs.asking import ask
 from rnn_tui.runs.eventline import Event
 from rnn_tui.runs.events import EventReader, effective, number
 from rnn_tui.runs.folder import find_run
@@ -45,7 +47,7 @@ def open_run(name: StrPath, *, runs_dir: StrPath | None = None) -> "Run":
     Raises:
         InputError: when there is none; names the nearest.
     """
-    return Run(find_run(runs_folder(runs_dir), name_or_path(name)))
+    return Run(find_run(runs_folder(runs_dir), name_or_path("name", name)))
 
 
 @safe_errors()
@@ -207,6 +209,7 @@ class Run:
             DivergedError, OutOfMemoryError, DiskError, RnnTuiError: when it fails, or has failed; the same class as
                 the exit code of `rnn-tui watch` stands for.
         """
+        arguments.callback("on_event", on_event)
         return followed(self, on_event, since=time.time())
 
     @safe_errors()
@@ -217,12 +220,12 @@ class Run:
             InputError: when it is not training.
             BusyError: when it does not answer within a minute; it may still do so.
         """
-        ask(self._folder, "stop")
+        ask(self._folder, "stop", origin="library")
 
     @safe_errors()
     def pause(self) -> None:
         """Have it pause at its next step, and wait for that; `resume` goes on. Raises as `stop`."""
-        ask(self._folder, "pause")
+        ask(self._folder, "pause", origin="library")
 
     @safe_errors()
     def resume(
@@ -252,19 +255,23 @@ class Run:
         """
         from rnn_tui.runs.supervisor import start_worker
 
+        arguments.switch("detach", detach)
+        arguments.callback("on_event", on_event)
         asked: Mapping[str, float | None] = {"steps": steps, "epochs": epochs, "minutes": minutes}
         budget = {key: value for key, value in asked.items() if value is not None}
         seen, since = run_state(self._folder), time.time()
         if seen.alive and seen.state == "paused":
             if budget:
                 raise UsageError(f"run {self.name} is paused and goes on with its own budget; stop it first")
-            ask(self._folder, "resume")
+            ask(self._folder, "resume", origin="library")
         elif seen.alive or seen.state == "starting":
             raise BusyError(f"run {self.name} is {seen.state} already; wait() follows it")
         else:
-            if budget:
-                from rnn_tui.training.stored import extend
+            from rnn_tui.training.plugins import look_for_plugins
+            from rnn_tui.training.stored import extend
 
+            look_for_plugins(self._folder)
+            if budget:
                 extend(self._folder, budget)
             start_worker(self._folder, resume=True)
         return self if detach else followed(self, on_event, since=since)

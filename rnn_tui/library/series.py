@@ -6,6 +6,7 @@ import torch
 
 from rnn_tui.corpus.series import Floats, Scaling
 from rnn_tui.errors import UsageError
+from rnn_tui.library import arguments
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.tasks.evaluation import evaluation_mode
 
@@ -18,8 +19,7 @@ def go_on(model: RecurrentModel, scaling: Scaling, values: npt.ArrayLike, steps:
         UsageError: for values of another shape, or that are not finite.
     """
     columns = len(scaling.columns)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UsageError(f"steps must be a whole number from 1, not {steps!r}")
+    steps = arguments.whole("steps", steps, 1)
     try:
         rows = np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from rnn_tui.errors import BusyError, UsageError, nearest
+import numpy as np
+
+from rnn_tui.errors import UsageError, nearest
+from rnn_tui.library import arguments
 from rnn_tui.library.boundary import safe_errors
 from rnn_tui.library.places import StrPath, name_or_path, runs_folder
 from rnn_tui.library.run import Run, followed
 from rnn_tui.runs.eventline import Event
+from rnn_tui.runs.folder import numbered
 from rnn_tui.training.config import Layer, RunConfig, resolve, sections, to_dict
 from rnn_tui.training.layers import combine
 
@@ -69,6 +72,10 @@ def train(
     """
     from rnn_tui.training import launch
 
+    if name is not None:
+        arguments.text("name", name)
+    arguments.switch("detach", detach)
+    arguments.callback("on_event", on_event)
     where = runs_folder(runs_dir)
     layers, base = _layers(config, settings)
     model = None
@@ -76,15 +83,14 @@ def train(
         from rnn_tui.inference.target import resolve_target
         from rnn_tui.training.warm_start import settings_of_model
 
-        model = resolve_target(name_or_path(warm_start), where)
+        model = resolve_target(name_or_path("warm_start", warm_start), where)
         layers = [settings_of_model(model), *layers]
     checked = launch.prepare_run_config(combine(layers)).config
-    if name is not None or base is None:
-        run = Run(launch.start(where, name, checked, warm_start=model))
-    else:
-        run = _numbered(
-            base, lambda numbered: Run(launch.start(where, numbered, checked, warm_start=model)), where
-        )
+
+    def start(chosen: str | None) -> Run:
+        return Run(launch.start(where, chosen, checked, warm_start=model))
+
+    run = start(name) if name is not None or base is None else numbered(where, base, start)
     return run if detach else followed(run, on_event, fresh=True)
 
 
@@ -178,20 +184,9 @@ def _tables(origin: str, settings: Mapping[str, Any]) -> dict[str, dict[str, Any
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with paths as texts."""
+    """Return a value with paths as texts, and NumPy's numbers as Python's."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
     return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-def _numbered(base: str, start: Callable[[str], Run], where: Path) -> Run:
-    """Start a run under `base-1`, or the first number that no run has."""
-    number = 0
-    while True:
-        number += 1
-        if (where / f"{base}-{number}").exists():
-            continue
-        try:
-            return start(f"{base}-{number}")
-        except BusyError:  # somebody else took the number since
-            continue

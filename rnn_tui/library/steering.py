@@ -1,19 +1,14 @@
-"""Following a run to its end, and asking its worker for something."""
+"""Following a run to its end: a failure of its worker is raised here."""
 
-import time
 from collections.abc import Callable
 
 from rnn_tui import errors
-from rnn_tui.errors import BusyError, DiskError, InputError, PluginError, RnnTuiError, UsageError
+from rnn_tui.errors import RnnTuiError
 from rnn_tui.runs import supervisor
-from rnn_tui.runs.control import send, wait_for_answer
 from rnn_tui.runs.eventline import Event, number
 from rnn_tui.runs.folder import remove_run
 from rnn_tui.runs.layout import RunFolder
-from rnn_tui.runs.status import RunView, run_state
-
-ANSWER_SECONDS = 60.0
-"""A worker answers between two steps; a validation in between may take this long."""
+from rnn_tui.runs.status import run_state
 
 _CLASSES = {
     kind.exit_code: kind
@@ -22,8 +17,6 @@ _CLASSES = {
 }
 _STOPPED = (0, 130, 143)
 """Exit codes of a run that ended well, or because it was told to."""
-_REFUSALS = (UsageError, InputError, DiskError, PluginError)
-"""A run that could not begin for such a reason holds nothing worth keeping."""
 
 
 def follow(
@@ -51,40 +44,8 @@ def follow(
     code = int(number(end.data.get("exit_code", 0)))
     if code in _STOPPED:
         return
-    kind = _CLASSES.get(code, RnnTuiError)
-    if fresh and kind in _REFUSALS and not number(end.data.get("steps", 0)):
+    if fresh and code in supervisor.REFUSALS and not number(end.data.get("steps", 0)):
         remove_run(run)
-    raise kind(f"run {run.name}: {end.data.get('message') or end.data.get('reason')}")
-
-
-def ask(run: RunFolder, command: str) -> None:
-    """Ask a living worker for `stop`, `pause` or `resume`, and wait until it is done.
-
-    Raises:
-        InputError: when no worker is alive, or it ended before it answered.
-        BusyError: when it does not answer in time.
-        RnnTuiError: when it was to stop, and failed over it.
-    """
-    answer = wait_for_answer(run, send(run, command, origin="library"), timeout=ANSWER_SECONDS)
-    if answer is None and not run_state(run).alive:
-        raise InputError(
-            f"run {run.name} ended before it answered: {run_state(run).message or run_state(run).state}"
-        )
-    if answer is None:
-        raise BusyError(
-            f"run {run.name} has not answered within {ANSWER_SECONDS:.0f} s; the request stays with it"
-        )
-    if command == "stop":
-        _wait_until(run, "end", lambda view: not view.alive)
-        if (seen := run_state(run)).state == "failed":
-            raise RnnTuiError(f"run {run.name} has ended, but not well: {seen.message}")
-    elif command == "pause":
-        _wait_until(run, "pause", lambda view: view.state == "paused" or not view.alive)
-
-
-def _wait_until(run: RunFolder, what: str, reached: Callable[[RunView], bool]) -> None:
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while not reached(run_state(run)):
-        if time.monotonic() > deadline:
-            raise BusyError(f"run {run.name} is about to {what}, but has not within {ANSWER_SECONDS:.0f} s")
-        time.sleep(0.05)
+    raise _CLASSES.get(code, RnnTuiError)(
+        f"run {run.name}: {end.data.get('message') or end.data.get('reason')}"
+    )

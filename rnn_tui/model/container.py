@@ -66,6 +66,7 @@ _OTHER_KINDS = (
     (b'{"', "a JSON text; the download went wrong"),
     (b"\x80", "a Python pickle, which rnn-tui never opens"),
 )
+_PICKLES = (b"PK\x03\x04", b"\x80")  # of torch.save today, and before 1.6
 _NOT_FILES = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -83,6 +84,10 @@ class BadModelFile(InputError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…")
+
+
+class PickleFile(BadModelFile):
+    """A file of `torch.save`, or another pickle, which is never opened."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,8 @@ def _read_header(file: BufferedReader, size: int, path: Path) -> tuple[bytes, in
     if too_long or start[8:9] != b"{":  # the first bytes of a gzip archive are a length, too
         for magic, kind in _OTHER_KINDS:
             if start.lstrip().startswith(magic):
-                raise BadModelFile(f"{path}: not a model file but {kind}")
+                bad = PickleFile if magic in _PICKLES else BadModelFile
+                raise bad(f"{path}: not a model file but {kind}")
     if too_long:
         reason = "empty" if not size else f"not a safetensors file, or cut short: it is {size} bytes long"
         raise BadModelFile(f"{path}: {reason}; copy or download it again")

@@ -30,7 +30,7 @@ def pick_device(name: str) -> torch.device:
     if not there.get(name):
         have = ", ".join(device for device, found in there.items() if found)
         raise UsageError(
-            f"device {name} is not here: torch {torch.__version__} finds {have}; use --device auto"
+            f"device {name} is not here: torch {torch.__version__} finds {have}; take the device auto"
         )
     return torch.device(name)
 

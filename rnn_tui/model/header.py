@@ -27,10 +27,11 @@ class ModelFile:
 
     Attributes:
         config: the whole configuration of the run, section → key → value.
-        tokenizer: `name`, `distribution`, `version`, and `state` as `Tokenizer.to_state` gave it; None for a model of
+        tokenizer: as `architecture`, and `state` as `Tokenizer.to_state` gave it; None for a model of
             numbers.
         scaling: the names of its `columns`, and `mean` and `std` of each; None for a model of tokens.
-        architecture: `name`, `distribution`, `version`.
+        architecture: `name`, `distribution`, `version`. Of a plugin from another package also `source`, as
+            `rnn_tui.plugin.registry.plugin_record` notes it; files from before it was noted have none.
         training: `step`, `validation_loss` and `train_loss` (in the unit of the task, or None), `corpus`, its
             `fingerprint`, `run`, `best`, and of a text `chars_per_token` and `bytes_per_token`.
         format: the version of this layout.
@@ -54,13 +55,14 @@ _Text = Annotated[str, Meta(max_length=4096)]
 """As long as a path may be; names from the file are part of messages, and looked for among others."""
 
 
-class _Plugin(msgspec.Struct):
+class _Plugin(msgspec.Struct, kw_only=True):
     name: Annotated[str, Meta(max_length=NAME_LIMIT)]
     distribution: Annotated[str, Meta(max_length=NAME_LIMIT)]
     version: Annotated[str, Meta(max_length=NAME_LIMIT)]
+    source: Annotated[str, Meta(max_length=NAME_LIMIT)] = ""
 
 
-class _Tokenizer(_Plugin):
+class _Tokenizer(_Plugin, kw_only=True):
     state: dict[str, Any]
 
 

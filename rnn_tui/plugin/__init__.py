@@ -1,9 +1,9 @@
 """What a plugin author imports, and nothing else.
 
-    from rnn_tui.plugin import Cell, Core, Tokenizer, Decoder, NumpyStep, Meta, State
+    from rnn_tui.plugin import Cell, Core, Tokenizer, Decoder, Ids, NumpyStep, Meta, State
 
 Each name is imported on first use: `Cell`, `Core` and `State` load torch, which a tokenizer never pays for,
-and `Tokenizer` and `NumpyStep` load numpy, which a list of plugins never pays for.
+and `Tokenizer`, `Ids` and `NumpyStep` load numpy, which a list of plugins never pays for.
 """
 
 import importlib
@@ -14,9 +14,9 @@ from msgspec import Meta
 if TYPE_CHECKING:
     from rnn_tui.plugin.core import Cell, Core, State
     from rnn_tui.plugin.numpy_step import NumpyStep
-    from rnn_tui.plugin.tokenizer import Decoder, Tokenizer
+    from rnn_tui.plugin.tokenizer import Decoder, Ids, Tokenizer
 
-__all__ = ["API_VERSION", "Cell", "Core", "Decoder", "Meta", "NumpyStep", "State", "Tokenizer"]
+__all__ = ["API_VERSION", "Cell", "Core", "Decoder", "Ids", "Meta", "NumpyStep", "State", "Tokenizer"]
 
 API_VERSION = 1
 """The version of this interface; a plugin class carries it as `api_version`, a whole number.
@@ -34,6 +34,7 @@ other module of rnn_tui is the host's own and may change at any time. What chang
 
 _HOMES = {"Cell": "core", "Core": "core", "State": "core"} | {
     "Decoder": "tokenizer",
+    "Ids": "tokenizer",
     "Tokenizer": "tokenizer",
     "NumpyStep": "numpy_step",
 }

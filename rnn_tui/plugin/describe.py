@@ -10,6 +10,7 @@ are not kept: what was missing may be there next time.
 
 import hashlib
 import os
+import re
 import selectors
 import shlex
 import signal
@@ -29,9 +30,11 @@ from rnn_tui.errors import DiskError, PluginError
 from rnn_tui.files import replace_file
 from rnn_tui.paths import cache_dir
 from rnn_tui.plugin import single_file
-from rnn_tui.plugin.installing import install_command, is_package_name
+from rnn_tui.plugin.child import ending, start_child
+from rnn_tui.plugin.installing import install_command, is_package_name, uninstall_command
 from rnn_tui.plugin.options import OptionInfo, check_items
 from rnn_tui.plugin.registry import Kind, PluginInfo, find_plugin, list_plugins
+from rnn_tui.plugin.source import local_install, source_files
 
 TIMEOUT = 10.0
 """Seconds that the import of one plugin may take, torch being there already. Ours take 20 ms, of which 12 to 18 are the
@@ -40,6 +43,9 @@ fork; torch, loaded once before, takes 1.2 to 2.4 s from a warm disk."""
 _START = 60.0  # seconds until the child is ready: torch from a cold disk, on a machine that has much to do
 _AT_ONCE = 4
 _LONGEST_LINE = 1 << 20
+_MISSING = re.compile(
+    r"ModuleNotFoundError: No module named '([^']+)'|(?:ImportError|OSError): (\S+): cannot open shared object file"
+)
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,19 @@ class PluginDescription:
             return f"name another folder by --plugins-dir, {single_file.VARIABLE} or plugins.dir in the settings file"
         if info.ours:
             return "install rnn-tui again"
-        if "ImportError: " in self.error or "ModuleNotFoundError: " in self.error:
-            return f"what it needs is missing or does not go with it; install it again: {self.installing}"
-        return f"tell the author of {info.distribution}, or uninstall it; it harms nothing else"
+        local = local_install(info.distribution)
+        if found := _MISSING.search(self.error):
+            module, library = found.groups()
+            needed = f"the module {module}" if module else f"the system library {library}"
+            if module is None or local is not None:
+                return f"it needs {needed}, which is missing here; install what has it"
+            return f"it needs {needed}, which is missing here; install it again: {self.installing}"
+        removing = uninstall_command(info.distribution)
+        if local is not None:
+            return f"mend it in {local.path}, or take it out: {removing}"
+        if "ImportError: " in self.error:
+            return f"what it needs does not go with it; install it again: {self.installing}"
+        return f"tell the author of {info.distribution}, or take it out: {removing}; it harms nothing else"
 
     @property
     def installing(self) -> str:
@@ -90,8 +106,12 @@ class PluginDescription:
         info = self.info
         if info.file is not None:
             return shlex.join(["rnn-tui", "--plugins-dir", str(Path(info.file).parent)])
-        known = info.distribution != single_file.DISTRIBUTION and is_package_name(info.distribution)
-        return install_command(info.distribution) if known else ""
+        if info.distribution == single_file.DISTRIBUTION or not is_package_name(info.distribution):
+            return ""
+        local = None if info.ours else local_install(info.distribution)
+        if local is None:
+            return install_command(info.distribution)
+        return install_command(*(["--editable"] if local.editable else []), str(local.path))
 
 
 class Request(msgspec.Struct):
@@ -179,23 +199,7 @@ def _describe(
 
 def _ask_child(request: Request) -> tuple[dict[PluginInfo, PluginDescription], str]:
     """Let one child describe plugins; return what it got done, and why it got no further."""
-    read, write = os.pipe()
-    try:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "rnn_tui.plugin.probe", str(write)],
-            # so that both find the same plugins; it forks, which goes best with one thread
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
-            pass_fds=[write],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError as error:
-        os.close(read)
-        raise PluginError(f"no process could be started to look at the plugins: {error.strerror}") from error
-    finally:
-        os.close(write)
+    child, read = start_child("rnn_tui.plugin.probe", "look at the plugins")
     assert child.stdin is not None
     found: dict[PluginInfo, PluginDescription] = {}
     failure = ""
@@ -223,13 +227,6 @@ def _end(child: "subprocess.Popen[bytes]") -> int:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     return child.wait()
-
-
-def ending(status: int) -> str:
-    """Say how a process ended, from its status as `subprocess` gives it."""
-    if status >= 0:
-        return f"exit code {status}"
-    return next((each.name for each in signal.Signals if each == -status), f"signal {-status}")
 
 
 def _lines(fd: int, timeout: float) -> Iterator[bytes]:
@@ -293,27 +290,3 @@ def _cache_key(info: PluginInfo) -> str | None:
         return None
     parts = [__version__, sys.version, msgspec.to_builtins(info), stamps]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
-
-
-def source_files(info: PluginInfo) -> list[Path]:
-    """Return the files that a plugin is made of, as far as they are found without importing it."""
-    return _source_files(info.module) if info.file is None else [Path(info.file)]
-
-
-def _source_files(module: str) -> list[Path]:
-    """Return the module's file and those beside it in its package, found without importing the package."""
-    path: Sequence[str] | None = None
-    origin: str | None = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        name = ".".join(parts[:depth])
-        # importlib.util.find_spec would import the parents
-        specs = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        spec = next((spec for spec in specs if spec is not None), None)
-        if spec is None:
-            return []
-        path, origin = spec.submodule_search_locations, spec.origin
-    if origin is None or not os.path.isfile(origin):
-        return []
-    file = Path(origin)
-    return sorted(file.parent.glob("*.py")) if len(parts) > 1 or file.name == "__init__.py" else [file]

@@ -33,9 +33,26 @@ def install_command(*requirements: str) -> str:
     return shlex.join(words)
 
 
+def uninstall_command(name: str) -> str:
+    """Return one shell line that takes the distribution `name` out of the environment that runs now."""
+    prefix = Path(sys.prefix)
+    if tool := _uv_tool(prefix / "uv-receipt.toml", (), without=name):
+        return shlex.join(tool)
+    if piped := _pipx(prefix / "pipx_metadata.json", (name,)):
+        return shlex.join(["uninject" if word == "inject" else word for word in piped])
+    words = ["uninstall" if word == "install" else word for word in _installer(prefix)]
+    return shlex.join([*words, name])
+
+
 def is_package_name(name: str) -> bool:
     """Whether a distribution can have this name; one that a file gives may be anything."""
     return len(name) <= 200 and _NAME.fullmatch(name) is not None
+
+
+def leads_here(command: str) -> bool:
+    """Whether what a shell runs by this name is of the environment that runs now."""
+    found = shutil.which(command)
+    return found is not None and Path(found).parent.resolve() == Path(sysconfig.get_path("scripts")).resolve()
 
 
 def _installer(prefix: Path) -> list[str]:
@@ -44,8 +61,7 @@ def _installer(prefix: Path) -> list[str]:
         active = os.environ.get("VIRTUAL_ENV", "")
         here = bool(active) and Path(active).resolve() == prefix.resolve()
         return ["uv", "pip", "install", *([] if here else ["--python", sys.executable])]
-    pip = shutil.which("pip")
-    if pip is not None and Path(pip).parent.resolve() == Path(sysconfig.get_path("scripts")).resolve():
+    if leads_here("pip"):
         return ["pip", "install"]
     return [sys.executable or "python3", "-m", "pip", "install"]
 
@@ -58,8 +74,8 @@ def _made_by_uv(prefix: Path) -> bool:
     return any(line.split("=")[0].strip() == "uv" for line in text.splitlines())
 
 
-def _uv_tool(receipt: Path, requirements: tuple[str, ...]) -> list[str] | None:
-    """`uv tool install` with all that the tool had: it drops what is not named again."""
+def _uv_tool(receipt: Path, requirements: tuple[str, ...], *, without: str = "") -> list[str] | None:
+    """`uv tool install` with all that the tool had, but `without`: it drops what is not named again."""
     try:
         known: list[dict[str, Any]] = tomllib.loads(receipt.read_text())["tool"]["requirements"]
         names = [_normalised(each["name"]) for each in known]
@@ -70,7 +86,7 @@ def _uv_tool(receipt: Path, requirements: tuple[str, ...]) -> list[str] | None:
     tool["extras"] = sorted({*tool.get("extras", []), *_extras(wanted.pop(names[0], ""))})
     words = ["uv", "tool", "install", *_words("--editable", [], tool)]
     for each in beside:
-        if _normalised(each["name"]) not in wanted:
+        if _normalised(each["name"]) not in (*wanted, _normalised(without)):
             words += _words("--with-editable", ["--with"], each)
     editable = [after for before, after in pairwise(requirements) if before == "--editable"]
     for requirement in wanted.values():
@@ -108,7 +124,7 @@ def _pipx(metadata: Path, requirements: tuple[str, ...]) -> list[str] | None:
 
 
 def _name(requirement: str) -> str:
-    found = re.match(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:$|[\[<>=!~;@ ])", requirement)
+    found = re.match(rf"\s*({_NAME.pattern})\s*(?:$|[\[<>=!~;@ ])", requirement)
     return _normalised(found[1]) if found else ""
 
 

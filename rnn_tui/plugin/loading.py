@@ -2,6 +2,7 @@
 
 import importlib
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -74,8 +75,15 @@ def _line(error: BaseException, info: PluginInfo) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return type and text, one line of it, of an error that a plugin raised: it may be one that cannot be printed."""
+    """Return type and text, one line of it, of an error that a plugin raised: it may be one that cannot be printed.
+
+    Of a SyntaxError with the path and the line of source that it is in.
+    """
     try:
+        if isinstance(error, SyntaxError) and error.filename and error.lineno:
+            source = f": {error.text.strip()[:200]}" if error.text and error.text.strip() else ""
+            where = f"line {error.lineno} of {error.filename}{source}"
+            return f"{type(error).__name__}: {str(error.msg)[:500]} in {where}"
         text = str(error).strip().partition("\n")[0][:500]
         return f"{type(error).__name__}: {text}" if text else type(error).__name__
     except Exception:
@@ -105,16 +113,27 @@ def blamed(error: BaseException) -> PluginError | None:
     modules = {info.module: info for info in _loaded}
     packages = {module.partition(".")[0]: info for module, info in modules.items()}
     culprit: PluginInfo | None = None
+    where = ""
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
         module = str(trace.tb_frame.f_globals.get("__name__", ""))
         package = module.partition(".")[0]
         if package in packages:
             culprit = modules.get(module, packages[package])
+            where = _where(trace, package, culprit)
         elif package == __name__.partition(".")[0]:
             culprit = None
         trace = trace.tb_next
-    return PluginError(f"{culprit}: {describe_error(error)}{_line(error, culprit)}") if culprit else None
+    return PluginError(f"{culprit}: {describe_error(error)}{where}") if culprit else None
+
+
+def _where(trace: TracebackType, package: str, info: PluginInfo) -> str:
+    """Say in which line of a plugin's code a traceback is; a single file is named by the plugin itself."""
+    if info.file:
+        return f" in line {trace.tb_lineno}"
+    path = Path(trace.tb_frame.f_code.co_filename)
+    folder = next((folder for folder in path.parents if folder.name == package), path)
+    return f" in line {trace.tb_lineno} of {path.relative_to(folder.parent)}"
 
 
 def _check_class(kind: Kind, found: Any) -> None:

@@ -27,7 +27,8 @@ import msgspec
 
 from rnn_tui.errors import PluginError
 from rnn_tui.files import write_all
-from rnn_tui.plugin.describe import PluginDescription, Request, ending
+from rnn_tui.plugin.child import ending
+from rnn_tui.plugin.describe import PluginDescription, Request
 from rnn_tui.plugin.guard import last_words, unchanged
 from rnn_tui.plugin.loading import describe_error, interface, last_said, load_target
 from rnn_tui.plugin.options import option_infos

@@ -12,7 +12,7 @@ it, and for what ships with rnn-tui, whoever else claims it. What several others
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, PackageNotFoundError, distributions
@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rnn_tui.errors import PluginError, UsageError, nearest
-from rnn_tui.plugin import single_file
+from rnn_tui.plugin import single_file, uninstalled
 from rnn_tui.plugin.installing import install_command, is_package_name
+from rnn_tui.plugin.source import source_hash
 
 Kind = Literal["architecture", "tokenizer", "numpy-step", "unknown"]
 """`unknown`: a file that is to be a plugin, and cannot be read as one."""
@@ -141,18 +142,28 @@ def find_plugin(kind: Kind, name: str) -> PluginInfo:
     for info in others:
         if info.kind == "unknown":
             raise PluginError(f"{info}: {info.error}")
-    names = sorted({info.name for info in infos})
+    names = sorted({info.name for info in infos if info.error is None})
     allowed = f"; {SWITCH} is set to {os.environ[SWITCH]!r}" if SWITCH in os.environ else ""
     installed = f"installed: {', '.join(names)}" if names else f"no {kind} is installed"
     if others:
         more = f"; what has that name: {' and '.join(map(str, others))}"
-    elif distribution:
-        more = f"; {remedy(distribution, own_name)}"
     elif name.endswith(".py"):
         more = "; the name of a single file is without .py, and its folder is given with --plugins-dir"
     else:
-        more = nearest(name, names)
+        more = missing(name, names)
     raise UsageError(f"there is no {kind} {name!r} ({installed}{allowed}){more}")
+
+
+def missing(name: str, names: Iterable[str]) -> str:
+    """Say what may be done about a plugin that is not installed; begins with `;` where it is not empty.
+
+    Args:
+        names: of those that it may have been meant for.
+    """
+    distribution, _, own_name = name.rpartition(":")
+    if SWITCH not in os.environ and (here := uninstalled.advice(own_name, set(GROUPS.values()))):
+        return f"; {here}"
+    return f"; {remedy(distribution, own_name)}" if distribution else nearest(name, names)
 
 
 def load_plugin(kind: Kind, name: str) -> type:
@@ -183,11 +194,17 @@ def load_plugin(kind: Kind, name: str) -> type:
 def plugin_record(kind: Kind, name: str) -> dict[str, str]:
     """Return what a run or model file notes of a plugin: the name it was asked for by, its distribution and version.
 
+    Of one of another package there is `source` too, a hash of its files: a version says nothing of a package that is
+    being worked on.
+
     Raises:
         UsageError: when none of that name is installed, or several are.
     """
     info = find_plugin(kind, name)
-    return {"name": name, "distribution": info.distribution, "version": info.version}
+    record = {"name": name, "distribution": info.distribution, "version": info.version}
+    if info.file is None and not info.ours and (source := source_hash(info)):
+        record["source"] = source
+    return record
 
 
 def recorded_name(record: Mapping[str, Any]) -> str:
@@ -200,9 +217,15 @@ def recorded_name(record: Mapping[str, Any]) -> str:
 def recorded_origin(record: Mapping[str, Any]) -> str:
     """Return in words where the plugin of a `plugin_record` is from."""
     distribution, version = record["distribution"], record["version"]
-    if distribution == single_file.DISTRIBUTION:
-        return f"a single file, {_file_name(record['name'].rpartition(':')[2])} ({version})"
+    if (file := recorded_file(record)) is not None:
+        return f"a single file, {file} ({version})"
     return f"the package {distribution} {version}"
+
+
+def recorded_file(record: Mapping[str, Any]) -> str | None:
+    """Return the name of the file of a `plugin_record` that is of a single one; else None."""
+    single = record["distribution"] == single_file.DISTRIBUTION
+    return _file_name(record["name"].rpartition(":")[2]) if single else None
 
 
 def remedy(distribution: str, own_name: str) -> str:
@@ -223,7 +246,7 @@ def remedy(distribution: str, own_name: str) -> str:
         return "no package can have that name"
     with suppress(PackageNotFoundError):
         return f"{distribution} {installed_version(distribution)} is installed without it; another version may have it"
-    return f"if you trust that package, install it with: {install_command(distribution)}"
+    return f"if it is published and you trust it, install it with: {install_command(distribution)}"
 
 
 def _file_name(own_name: str) -> str:
@@ -240,16 +263,7 @@ def _found() -> Iterator[PluginInfo]:
     """Read the metadata on `sys.path`; of two copies of one distribution the first counts, as for imports."""
     if _allowed(single_file.DISTRIBUTION):
         for each in single_file.claims():
-            yield PluginInfo(
-                each.kind,
-                each.name,
-                each.target,
-                single_file.DISTRIBUTION,
-                each.version,
-                each.error,
-                None,
-                each.file,
-            )
+            yield PluginInfo(distribution=single_file.DISTRIBUTION, **vars(each))
     seen = {single_file.DISTRIBUTION}  # no package passes for the folder
     for distribution in distributions():
         text, fault = _entry_points(distribution)

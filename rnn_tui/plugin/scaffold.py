@@ -14,7 +14,6 @@ import secrets
 import shlex
 import shutil
 import sys
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -27,7 +26,7 @@ import tomli_w
 from rnn_tui import __version__
 from rnn_tui.errors import BusyError, UsageError
 from rnn_tui.files import disk_error
-from rnn_tui.plugin.installing import install_command
+from rnn_tui.plugin.installing import install_command, leads_here
 from rnn_tui.plugin.registry import GROUPS, Kind, list_plugins
 
 Form = Literal["cell", "core", "tokenizer"]
@@ -188,7 +187,18 @@ def _flag(form: Form) -> str:
 
 def _filled(template: str, words: Mapping[str, str]) -> str:
     text = resources.files("rnn_tui.plugin").joinpath("templates", f"{template}.tmpl").read_text("utf-8")
-    return Template(text).substitute(words)
+    filled = Template(text).substitute(words)
+    return _SHELL.sub(_aligned, filled) if template.startswith("README") else filled
+
+
+_SHELL = re.compile(r"(?<=^```sh\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
+
+
+def _aligned(block: re.Match[str]) -> str:
+    """Return shell lines with their comments below each other, however long the names in them are."""
+    lines = [re.split(r" {2,}(?=# )", line, maxsplit=1) for line in block[0].splitlines()]
+    width = max((len(command) for command, *comment in lines if comment), default=0)
+    return "".join(f"{'  '.join([parts[0].ljust(width), *parts[1:]]).rstrip()}\n" for parts in lines)
 
 
 def _check_name(name: str, kind: Kind, module: str) -> tuple[str, ...]:
@@ -262,7 +272,4 @@ def _refuse_taken(path: Path) -> None:
 
 def _command_of_environment(command: str) -> str:
     """Return `command` as it is typed to run in this environment, whether it is the shell's own or not."""
-    python = shutil.which("python")
-    if python and Path(python).parent.resolve() == Path(sysconfig.get_path("scripts")).resolve():
-        return command
-    return shlex.join([sys.executable, "-m", command])
+    return command if leads_here("python") else shlex.join([sys.executable, "-m", command])

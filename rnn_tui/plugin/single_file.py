@@ -99,7 +99,7 @@ def plugins_folder() -> Folder:
         return _checked(given, VARIABLE) if given.strip() else Folder(None, VARIABLE)
     file = settings_file()
     try:
-        section = parse_toml(file.read_bytes()[:LARGEST]).get(SECTION, {})
+        section = parse_toml(_read(file)).get(SECTION, {})
     except (OSError, ValueError):  # a command that reads all of the file says what is wrong with it
         return Folder(None, "")
     wanted = section.get("dir", "") if isinstance(section, dict) else None
@@ -191,7 +191,7 @@ def _of_file(path: Path, name: str) -> Iterator[Claim]:
 
 
 def _read(path: Path) -> bytes:
-    """Return the bytes of a source file. Raises OSError, and ValueError for what no source is."""
+    """Return the bytes of a file. Raises OSError, and ValueError for one that is no regular file or too large."""
     with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is no regular file")
@@ -239,18 +239,13 @@ def _classes(source: bytes) -> dict["Kind", list[tuple[str, int]]]:
         if not isinstance(node, ast.ClassDef):
             continue
         for base in node.bases:
-            if isinstance(base, ast.Name) and base.id in kinds:
-                kind: Kind | None = kinds[base.id][0]
-                derived_from.add(base.id)
-            else:
-                word = (
-                    base.attr
-                    if isinstance(base, ast.Attribute)
-                    else base.id
-                    if isinstance(base, ast.Name)
-                    else ""
-                )
-                kind = _BASES.get(names.get(word, word))
+            kind: Kind | None = None
+            match base:
+                case ast.Name(id=word) if word in kinds:
+                    kind = kinds[word][0]
+                    derived_from.add(word)
+                case ast.Name(id=word) | ast.Attribute(attr=word):
+                    kind = _BASES.get(names.get(word, word))
             if kind is not None:
                 kinds[node.name] = kind, node.lineno
     found: dict[Kind, list[tuple[str, int]]] = defaultdict(list)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ids = npt.NDArray[np.integer[Any]]
+"""Token ids, as a NumPy array."""
 
 
 class Decoder(ABC):

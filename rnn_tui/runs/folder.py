@@ -1,15 +1,16 @@
 """Making, finding, renaming and removing run folders."""
 
 import errno
+import itertools
 import os
 import re
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 
@@ -22,8 +23,10 @@ from rnn_tui.runs.status import ENDED, run_state
 
 __all__ = [
     "RunFolder", "check_name", "check_nameless", "check_removable", "check_writable", "create_run", "export_model",
-    "find_run", "folder_size", "is_run", "remove_run", "rename_run",
+    "find_run", "folder_size", "free_name", "is_run", "numbered", "remove_run", "rename_run",
 ]  # fmt: skip
+
+Made = TypeVar("Made")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LITTER_AGE = 3600.0
@@ -82,7 +85,7 @@ def create_run(runs_dir: Path, name: str | None, config: Mapping[str, Any]) -> R
             raise
     except OSError as error:
         if runs_dir.exists() and not runs_dir.is_dir():
-            raise InputError(f"{runs_dir} is not a folder; name another with --runs-dir") from None
+            raise InputError(f"{runs_dir} is not a folder; name another for runs") from None
         raise disk_error(error, f"could not make a run in {runs_dir}; nothing was left behind") from error
     return RunFolder(made)
 
@@ -108,6 +111,27 @@ def _claim(temporary: Path, runs_dir: Path, name: str | None, config: Mapping[st
             raise BusyError(
                 f"there is already a run named {name} in {runs_dir}; choose another name or remove it"
             )
+
+
+def free_name(runs_dir: Path, base: str) -> str:
+    """Return `base-1`, or the first number that no run has."""
+    names = (f"{base}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not os.path.lexists(runs_dir / name))
+
+
+def numbered(runs_dir: Path, base: str, make: Callable[[str], Made]) -> Made:
+    """Make a run under its `free_name`, by `make`, and under the next one where somebody else takes that meanwhile.
+
+    Raises:
+        BusyError: of `make`, when it is not the name that is taken; and whatever else it raises.
+    """
+    while True:
+        name = free_name(runs_dir, base)
+        try:
+            return make(name)
+        except BusyError:
+            if not os.path.lexists(runs_dir / name):
+                raise
 
 
 def _base_name(config: Mapping[str, Any]) -> str:
@@ -187,6 +211,9 @@ def find_run(runs_dir: Path, name: str) -> RunFolder:
         raise InputError(f"{path} is a symbolic link, which is not followed; name the folder it points to")
     if info is not None and stat.S_ISDIR(info.st_mode) and is_run(path):
         return RunFolder(path)
+    if os.sep in name:
+        what = "no such folder" if info is None else "it is not the folder of one"
+        raise InputError(f"there is no run at {name}: {what}")
     try:
         known = [entry for entry in os.listdir(runs_dir) if not entry.startswith(".")]
     except OSError:

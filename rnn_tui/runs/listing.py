@@ -21,7 +21,9 @@ class RunSummary:
     """One row of the list. Losses in the unit of the task, times in unix seconds, `eta` in seconds.
 
     `state` is that of `run_state`, or "damaged" with the reason in `message`, where labels that cannot be read are
-    mentioned, too. Names and messages are text from outside. `parameters` is None until the worker has built the model.
+    mentioned, too. `tokens_per_second` is the newest while the run lives, the mean over its updates once it has ended,
+    and 0 where that is not known. Names and messages are text from outside. `parameters` is None until the worker has
+    built the model.
     """
 
     name: str
@@ -93,7 +95,7 @@ class Listing:
 
 def _settled(row: RunSummary) -> bool:
     """Whether a row stays as it is while no file changes: nobody is alive, and nobody died without a word."""
-    return row.state in ENDED | {"created"} and not row.tokens_per_second
+    return row.state in ENDED | {"created"} and row.eta is None
 
 
 _TRACED = (
@@ -151,7 +153,7 @@ def summarise(run: RunFolder) -> RunSummary:
         train_loss=status.train_loss,
         validation_loss=status.validation_loss,
         best_loss=status.best_loss,
-        tokens_per_second=status.tokens_per_second if view.alive else 0.0,
+        tokens_per_second=status.tokens_per_second if view.alive or view.state in ENDED else 0.0,
         eta=status.eta if view.alive else None,
         created=created,
         updated=max(created, _moment(status.time) or 0.0),

@@ -36,6 +36,7 @@ class Status(msgspec.Struct):
 
     Attributes:
         heartbeat: Goes up while the worker lives, paused or not; compared with itself, so no clock has to be right.
+        tokens_per_second: At the last point of the curve; once the run has ended, the mean over the attempt's updates.
         engine, threads: How it computes now; a run may switch.
         start_ticks: With pid and boot_id, which process wrote this (`process.Identity`).
     """

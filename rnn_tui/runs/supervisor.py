@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from rnn_tui.errors import BusyError, DiskError, InputError, RnnTuiError, UsageError
+from rnn_tui.errors import BusyError, DiskError, InputError, PluginError, RnnTuiError, UsageError
 from rnn_tui.files import disk_error
 from rnn_tui.runs.events import Event, EventReader, last_event
 from rnn_tui.runs.folder import check_writable
@@ -33,6 +33,9 @@ Where another process wants a core, the thread that is waited for has to get one
 threads on four cores beside one busy process were measured about 7 times as fast with this (docs/log.md). Who sets
 the variable, or OMP_WAIT_POLICY, is obeyed.
 """
+
+REFUSALS = (UsageError.exit_code, InputError.exit_code, DiskError.exit_code, PluginError.exit_code)
+"""A run that could not begin for such a reason holds nothing worth keeping."""
 
 _LAST_WORD = 5.0
 """Seconds that a worker may take to go, lock and all, after it said that it ends."""

@@ -22,7 +22,8 @@ from torch.nn import functional
 
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
-from rnn_tui.score.task import ROWS, TESTED, Measure, Point, answers, as_batch, log_uniform
+from rnn_tui.score.task import ROWS, TESTED, answers, as_batch, log_uniform
+from rnn_tui.score.wire import Measure, Point
 from rnn_tui.tasks.task import Batch
 
 CHANCE = 1 / 6

@@ -17,21 +17,7 @@ from rnn_tui import __version__
 from rnn_tui.errors import DiskError
 from rnn_tui.files import replace_file
 from rnn_tui.paths import cache_dir
-from rnn_tui.plugin.describe import source_files
-from rnn_tui.plugin.registry import PluginInfo
 from rnn_tui.score.wire import Training
-
-
-def source_hash(info: PluginInfo) -> str | None:
-    """Return a digest of the files of a plugin; None where they are not found."""
-    digest = hashlib.sha256()
-    files = source_files(info)
-    try:
-        for file in files:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    except OSError:
-        return None
-    return digest.hexdigest()[:16] if files else None
 
 
 def place(about: Mapping[str, Any]) -> Path:

@@ -17,6 +17,11 @@ from rnn_tui.score.wire import Rate, Training
 SOLVED = 0.9
 """The score from which on a lag, length or depth counts as solved."""
 
+CLEAR = 0.1
+"""The score from which on a figure is clearly no guess."""
+ALIKE = 0.02
+"""Scores, or bits per character, no farther apart are alike: 256 sequences tell no more."""
+
 TOLERANCE = 0.03
 """Of the parameters asked for: what is farther off is said. A step of one unit is 1.3 % of an LSTM of 20,000."""
 
@@ -81,7 +86,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One figure of all architectures. `cells` lacks those that have none; the rest as in `rnn_tui.score.task`."""
+    """One figure of all architectures. `cells` lacks those that have none; the rest as in `wire`."""
 
     group: str
     measure: str
@@ -95,16 +100,34 @@ class Row:
 
     @property
     def best(self) -> set[str]:
-        """Those with the best figure as it is shown; none where all have it, or figures are neither good nor bad."""
+        """Those with the best figure as it is shown, where there is a best.
+
+        There is none where figures are neither good nor bad, where the best is hardly above chance, and where all are
+        as near to it as makes no difference, or as its own seeds are to each other.
+        """
         if not self.better:
             return set()
-        shown = {
-            name: round(cell.value if cell.score is None else -cell.score, 2)
+        figures = {
+            name: cell.value if cell.score is None else -cell.score
             for name, cell in self.cells.items()
             if math.isfinite(cell.value)
         }
-        found = {name for name, value in shown.items() if value == min(shown.values())}
-        return found if len(found) < len(self.cells) else set()
+        least = min(figures.values(), default=0.0)
+        found = {name for name, figure in figures.items() if round(figure, 2) == round(least, 2)}
+        scored = any(self.cells[name].score is not None for name in found)
+        if not found or len(found) == len(self.cells) or (scored and -least < CLEAR):
+            return set()
+        near = max(ALIKE, min(self.spread(name) for name in found))
+        return found if len(figures) < len(self.cells) or max(figures.values()) - least > near else set()
+
+    def spread(self, name: str) -> float:
+        """How far apart the seeds are: on the scale of scores where there is one, else in the measure's unit."""
+        cell, chance = self.cells[name], self.chance
+        if chance is None or cell.score is None:
+            return cell.most - cell.least
+        if self.better == "low":
+            return (min(cell.most, chance) - min(cell.least, chance)) / chance
+        return (max(cell.most, chance) - max(cell.least, chance)) / (1 - chance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +139,7 @@ class Card:
         notes: what was left out, and why.
         solved: by architecture and measure, the greatest lag, length or depth up to which all are solved; 0: none.
         rates: how fast each is, at the size that it has on the text.
-        summary: a sentence for each of those that are scored.
+        summary: a sentence for each of those that are scored, and one before them of what none could do.
         trainings: everything, one by one.
     """
 

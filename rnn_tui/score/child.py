@@ -23,7 +23,7 @@ import torch
 from rnn_tui.bench.machine import describe
 from rnn_tui.files import write_all
 from rnn_tui.model.device import cpu_count
-from rnn_tui.plugin.describe import ending
+from rnn_tui.plugin.child import ending
 from rnn_tui.score.jobs import perform
 from rnn_tui.score.tasks import all_tasks
 from rnn_tui.score.wire import Ended, Failed, Job, Message, Ready, Request
@@ -49,7 +49,8 @@ def main() -> NoReturn:
         for quick in (False, True)
         for name, group in all_tasks(quick=quick).items()
     }
-    _tell(fd, Ready(machine=describe(torch.device("cpu")), torch=str(torch.__version__), tasks=tasks))
+    machine = describe(torch.device("cpu"))
+    _tell(fd, Ready(machine=machine, torch=str(torch.__version__), tasks=tasks, cores=cpu_count()))
     while line := sys.stdin.buffer.readline():
         _serve(msgspec.json.decode(line, type=Request), fd)
     os._exit(0)

@@ -4,10 +4,9 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-import msgspec
 import torch
+from msgspec.structs import replace
 
 from rnn_tui.errors import PluginError, RnnTuiError
 from rnn_tui.model.config import ModelConfig
@@ -138,7 +137,10 @@ def _learn(number: int, job: Job, send: Send) -> None:
                 engine_reason=reason,
                 planned=task.updates,
                 problem=learned.stopped,
-                **_plain(learned),
+                updates=learned.updates,
+                seconds=learned.seconds,
+                loss=learned.loss if math.isfinite(learned.loss) else None,
+                measures=tuple(map(_sendable, learned.measures)),
             )
             send(Trained(number, training))
             done += task.updates
@@ -165,16 +167,10 @@ def _trained(
         return Learned(updates=0, seconds=seconds, loss=math.nan, stopped=describe_error(error))
 
 
-def _plain(learned: Learned) -> dict[str, Any]:
-    """The rest of a `Training`, in the types of messages."""
-    measures = msgspec.to_builtins(learned.measures)
-    for measure in measures:
-        for point in measure["points"]:
-            if not math.isfinite(point["value"]):  # JSON has no such number
-                point["value"] = str(point["value"])
-    return {
-        "updates": learned.updates,
-        "seconds": learned.seconds,
-        "loss": learned.loss if math.isfinite(learned.loss) else None,
-        "measures": msgspec.convert(measures, tuple[Measure, ...]),
-    }
+def _sendable(measure: Measure) -> Measure:
+    """The same with numbers that JSON does not have as text."""
+    points = [
+        each if math.isfinite(float(each.value)) else replace(each, value=str(each.value))
+        for each in measure.points
+    ]
+    return replace(measure, points=tuple(points))

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from rnn_tui.model.recurrent_model import RecurrentModel
-from rnn_tui.score.task import Measure, ScoreTask
+from rnn_tui.score.task import ScoreTask
+from rnn_tui.score.wire import Measure
 from rnn_tui.tasks.evaluation import evaluation_mode
 from rnn_tui.tasks.task import Task
 from rnn_tui.training.config import OptimConfig, RunConfig

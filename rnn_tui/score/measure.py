@@ -17,8 +17,10 @@ from rnn_tui.errors import PluginError, UsageError, nearest
 from rnn_tui.plugin.describe import describe_found
 from rnn_tui.plugin.options import check_items
 from rnn_tui.plugin.registry import PluginInfo, find_plugin
+from rnn_tui.plugin.source import source_hash
 from rnn_tui.score import cache
 from rnn_tui.score.card import Card, Contender, Plan, rows_of, solved_of
+from rnn_tui.score.estimate import roughly, seconds
 from rnn_tui.score.process import START, Child, child_process
 from rnn_tui.score.summary import summarise
 from rnn_tui.score.wire import (
@@ -38,6 +40,8 @@ SPEED = "speed"
 
 Told = Callable[[str, int, int], object]
 """Told what is being done, and of how many parts in a thousand how many are over."""
+Said = Callable[[str], object]
+"""Given a line to be read."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,18 @@ class Score:
         self._begin = time.monotonic()
         self._complete = False
 
-    def run(self, told: Told = lambda what, done, total: None) -> None:
+    def run(
+        self,
+        told: Told = lambda what, done, total: None,
+        *,
+        announced: Said = lambda line: None,
+        finished: Said = lambda line: None,
+    ) -> None:
         """Train and measure everything.
+
+        Args:
+            announced: given how long it will take, once that is known.
+            finished: given a line for each architecture and group of tasks that is done.
 
         Raises:
             UsageError: when one of `plan.tasks` does not exist.
@@ -90,10 +104,14 @@ class Score:
             wrong = next((each for each in self.plan.tasks if each not in (*self._groups(), SPEED)), None)
             if wrong is not None:
                 known = [*self._groups(), SPEED]
+                if wrong in self._ready.tasks:
+                    raise UsageError(f"--quick leaves {wrong} out; score it without")
                 raise UsageError(f"there is no task {wrong!r} ({', '.join(known)}){nearest(wrong, known)}")
             self._try(child)
-            jobs = [job for job in self._jobs() if not self._known(job)]
-            self._learn(child, jobs, told)
+            wanted = self._jobs()
+            jobs = [job for job in wanted if not self._known(job)]
+            announced(self._announcement(jobs, kept=len(wanted) - len(jobs)))
+            self._learn(child, jobs, told, finished)
             self._race(child, told)
         self._complete = True
 
@@ -165,6 +183,17 @@ class Score:
                 told = message.problem if message.problem.startswith(owner) else f"{owner}: {message.problem}"
                 raise PluginError(f"{told}; rnn-tui plugins check {name} says more")
 
+    def _announcement(self, jobs: Sequence[Job], *, kept: int) -> str:
+        assert self._ready
+        racing = len(self._candidates) if SPEED in (self.plan.tasks or [SPEED]) else 0
+        cores = self._ready.cores
+        takes = roughly(seconds(jobs, cores, racing, quick=self.plan.quick))
+        line = f"about {takes} on a quiet machine of {cores} core{'s' * (cores != 1)}"
+        if kept:
+            return f"{line}; {kept} of {kept + len(jobs)} parts are kept from an earlier card"
+        beside = any(not self._by_name(job.subjects[0].name).scored for job in jobs)
+        return f"{line}; what those beside learn is kept for the next card" if beside else line
+
     def _known(self, job: Job) -> bool:
         """Take over what is kept of a job, where it is of an architecture beside."""
         place = self._place(job)
@@ -193,9 +222,10 @@ class Score:
     def _by_name(self, name: str) -> _Candidate:
         return next(each for each in self._candidates if each.subject.name == name)
 
-    def _learn(self, child: Child, jobs: Sequence[Job], told: Told) -> None:
+    def _learn(self, child: Child, jobs: Sequence[Job], told: Told, finished: Said) -> None:
         shares = [0.0] * len(jobs)
         came: list[list[Training]] = [[] for _ in jobs]
+        over = 0
         for message in child.ask(jobs):
             match message:
                 case Progress(job, share):
@@ -207,9 +237,13 @@ class Score:
                     self._problems[jobs[job].subjects[0].name, jobs[job].what] = problem
                 case Ended(job):
                     shares[job] = 1.0
-                    place = self._place(jobs[job])
-                    if place and (jobs[job].subjects[0].name, jobs[job].what) not in self._problems:
+                    over += 1
+                    name, what = jobs[job].subjects[0].name, jobs[job].what
+                    place, went_wrong = self._place(jobs[job]), self._problems.get((name, what))
+                    if place and went_wrong is None:
                         cache.write(place, came[job])
+                    took = f"{sum(each.seconds for each in came[job]):.0f} s of training"
+                    finished(f"{over} of {len(jobs)}: {name}, {what}: {went_wrong or took}")
             running = [jobs[i] for i, share in enumerate(shares) if 0 < share < 1]
             doing = ", ".join(f"{job.subjects[0].name} {job.what}" for job in running)
             told(doing or "training", round(900 * sum(shares) / len(jobs)), 1000)
@@ -260,4 +294,4 @@ def _candidate(name: str, options: dict[str, Any], *, scored: bool) -> _Candidat
     if description.error is not None:
         raise PluginError(f"{info}: {description.error}")
     checked = check_items(description.options, options, owner=f"architecture {name}")
-    return _Candidate(info, Subject(info.name, checked), scored, cache.source_hash(info))
+    return _Candidate(info, Subject(info.name, checked), scored, source_hash(info) or None)

@@ -7,14 +7,13 @@ Free of torch.
 import os
 import selectors
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import msgspec
 
 from rnn_tui.errors import PluginError
-from rnn_tui.plugin.describe import ending
+from rnn_tui.plugin.child import ending, start_child
 from rnn_tui.score.wire import Ended, Job, Message, Request
 
 START = 120.0
@@ -72,22 +71,7 @@ class Child:
 @contextmanager
 def child_process() -> Iterator[Child]:
     """Start the process, and end it with all that it started."""
-    read, write = os.pipe()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "rnn_tui.score.child", str(write)],
-            # so that both find the same plugins; it forks, which goes best with one thread
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
-            pass_fds=[write],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is ours to handle
-        )
-    except OSError as error:
-        os.close(read)
-        raise PluginError(f"no process could be started to train in: {error.strerror}") from error
-    finally:
-        os.close(write)
+    process, read = start_child("rnn_tui.score.child", "train in", stderr=None)
     try:
         yield Child(process, read)
     finally:

@@ -29,7 +29,8 @@ from torch import Tensor
 
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
-from rnn_tui.score.task import ROWS, TESTED, Measure, Point, answers, as_batch, corrected, token_loss
+from rnn_tui.score.task import ROWS, TESTED, answers, as_batch, corrected, token_loss
+from rnn_tui.score.wire import Measure, Point
 from rnn_tui.tasks.task import IGNORED, Batch
 
 SYMBOLS = "BTPSXVE"

@@ -1,7 +1,6 @@
-"""What a task of the scorecard is, and the form in which it tells how well it was learnt."""
+"""What a task of the scorecard is, and what several of them need."""
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
+from rnn_tui.score.wire import Measure
 from rnn_tui.tasks.cross_entropy import cross_entropy
 from rnn_tui.tasks.task import Batch
 
@@ -16,43 +16,6 @@ ROWS = 32
 """Sequences of one update."""
 TESTED = 256
 """Sequences of one figure: the standard error of an accuracy of a half is 0.03 with one symbol in each."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """One figure.
-
-    Attributes:
-        at: the lag, length or depth; 0 for a figure that has none.
-        value: in the measure's unit.
-        score: 0 is chance and 1 perfect; None where there is no such scale.
-        beyond: whether no training sequence was so long or deep.
-    """
-
-    at: int = 0
-    value: float
-    score: float | None = None
-    beyond: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """Figures of one kind.
-
-    Attributes:
-        name: `copy`, `adding`, and so on.
-        axis: what `at` counts; empty for a single figure.
-        unit: of the values.
-        chance: the value of one who guesses.
-        better: which values are; empty where they are neither.
-    """
-
-    name: str
-    axis: str = ""
-    unit: str
-    chance: float | None = None
-    better: Literal["high", "low", ""] = "high"
-    points: tuple[Point, ...]
 
 
 class ScoreTask(Protocol):

@@ -28,7 +28,8 @@ from rnn_tui.model.recurrent_model import RecurrentModel
 from rnn_tui.plugin.core import State
 from rnn_tui.plugin.registry import load_plugin
 from rnn_tui.plugin.tokenizer import Tokenizer
-from rnn_tui.score.task import ROWS, Measure, Point, as_batch, token_loss
+from rnn_tui.score.task import ROWS, as_batch, token_loss
+from rnn_tui.score.wire import Measure, Point
 from rnn_tui.tasks.evaluation import evaluate
 from rnn_tui.tasks.task import Batch
 from rnn_tui.training.config import TokenizerConfig

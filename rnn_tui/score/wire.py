@@ -3,7 +3,7 @@
 Free of torch: the command only asks, waits and shows.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -42,11 +42,17 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The first message. `tasks`: the groups, in order, and all that their figures depend on."""
+    """The first message.
+
+    Attributes:
+        tasks: the groups, in order, and all that their figures depend on.
+        cores: jobs that are done at once.
+    """
 
     machine: str
     torch: str
     tasks: dict[str, str]
+    cores: int = 1
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
@@ -57,22 +63,37 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """See `rnn_tui.score.task.Point`."""
+    """One figure.
 
-    at: int
+    Attributes:
+        at: the lag, length or depth; 0 for a figure that has none.
+        value: in the measure's unit; on its way `nan` or `inf` as text, which JSON has no number for.
+        score: 0 is chance and 1 perfect; None where there is no such scale.
+        beyond: whether no training sequence was so long or deep.
+    """
+
+    at: int = 0
     value: float | str
-    score: float | None
-    beyond: bool
+    score: float | None = None
+    beyond: bool = False
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """See `rnn_tui.score.task.Measure`."""
+    """Figures of one kind.
+
+    Attributes:
+        name: `copy`, `adding`, and so on.
+        axis: what `at` counts; empty for a single figure.
+        unit: of the values.
+        chance: the value of one who guesses.
+        better: which values are; empty where they are neither.
+    """
 
     name: str
-    axis: str
+    axis: str = ""
     unit: str
-    chance: float | None
-    better: str
+    chance: float | None = None
+    better: Literal["high", "low", ""] = "high"
     points: tuple[Point, ...]
 
 

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+MOST_LANES = 4096
+"""Stretches that are read side by side at most: each needs a state and a row of logits."""
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -319,7 +319,7 @@ def check(config: RunConfig) -> RunConfig:
             "budget.patience and the plateau schedule need a validation split; set corpus.validation"
         )
     if config.runtime.exact and config.budget.minutes:
-        raise UsageError("--exact needs a budget in steps or epochs: minutes differ from run to run")
+        raise UsageError("runtime.exact needs a budget in steps or epochs: minutes differ from run to run")
     if config.runtime.precision in ("tf32", "fp16") and config.runtime.device in ("cpu", "mps"):
         raise UsageError(
             f"precision {config.runtime.precision} exists on cuda only, not on {config.runtime.device}"

@@ -3,10 +3,8 @@
 Stands in the manifest of every checkpoint, so that a run that goes on elsewhere can say what differs.
 """
 
-import hashlib
 import platform
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,14 @@ from typing import Any
 import torch
 
 from rnn_tui import __version__
+from rnn_tui.plugin.registry import find_plugin, recorded_name
+from rnn_tui.plugin.source import source_hash
 from rnn_tui.training.loop import Trainer
+from rnn_tui.training.plugins import OF_PLUGINS
 from rnn_tui.training.setup import device_name
 
 
-def surroundings(
-    architecture: type, record: Mapping[str, Any], tokenizer: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def surroundings(record: Mapping[str, Any], tokenizer: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return as much of it as stays the same in this process.
 
     Args:
@@ -33,7 +32,7 @@ def surroundings(
         "processor": _processor(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "architecture": _package(record),
-        "architecture_source": source_hash(architecture),
+        "architecture_source": source_hash(find_plugin("architecture", recorded_name(record))),
         "tokenizer": _package(tokenizer) if tokenizer else "",
     }
 
@@ -54,11 +53,14 @@ def environment(trainer: Trainer, fixed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compare_environment(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what differs, each in half a sentence. What an earlier version did not note does not."""
+    """Return what differs, each in half a sentence. What an earlier version did not note does not.
+
+    Of plugins, `plugins.differing_plugins` tells it.
+    """
     return [
         f"{key.replace('_', ' ')} {then[key]} is now {value}"
         for key, value in now.items()
-        if key in then and then[key] != value
+        if key in then and then[key] != value and key not in OF_PLUGINS
     ]
 
 
@@ -89,18 +91,3 @@ def _maths(built_with: str) -> str:
     patterns = {"MKL": r"Math Kernel Library Version (\S+) Build (\d+)", "oneDNN": r"MKL-DNN v(\S+)"}
     found = {name: re.search(pattern, built_with) for name, pattern in patterns.items()}
     return ", ".join(f"{name} {' '.join(match.groups())}" for name, match in found.items() if match)
-
-
-def source_hash(plugin: type) -> str:
-    """Return a short hash of the Python files of a plugin's package, or of its module where it is in none; empty where
-    there is no file."""
-    module = sys.modules[plugin.__module__]
-    file = Path(getattr(module, "__file__", None) or "")
-    files = sorted(file.parent.glob("*.py")) if module.__package__ else [file]
-    digest = hashlib.sha256()
-    try:
-        for path in files:
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    except OSError:
-        return ""
-    return digest.hexdigest()[:16]

@@ -7,7 +7,7 @@ from rnn_tui.errors import DiskError
 from rnn_tui.runs.events import EventWriter
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.runs.lock import RunLock
-from rnn_tui.runs.status import Status, my_status, read_status, write_status
+from rnn_tui.runs.status import ENDED, Status, my_status, read_status, write_status
 from rnn_tui.training.loop import Trainer
 
 STATUS_SECONDS = 0.5
@@ -85,7 +85,10 @@ class RunJournal:
             status.elapsed, status.eta = progress.elapsed, trainer.eta
             status.train_loss, status.validation_loss = progress.train_loss, progress.validation_loss
             status.best_loss, status.best_step = progress.best_loss, progress.best_step
-            status.tokens_per_second = trainer.observer.tokens_per_second
+            observer, ended = trainer.observer, status.state in ENDED
+            status.tokens_per_second = (
+                observer.mean_tokens_per_second if ended else observer.tokens_per_second
+            )
             status.engine, status.threads = trainer.pace.engine, trainer.pace.threads
         return status
 

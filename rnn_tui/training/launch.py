@@ -167,5 +167,5 @@ def _clear_unstarted(runs_dir: Path, name: str) -> None:
         remove_run(run)
     else:
         raise BusyError(
-            f"there is already a run named {name} in {runs_dir}; choose another --name or remove it"
+            f"there is already a run named {name} in {runs_dir}; choose another name or remove it"
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from rnn_tui.paths import settings_file
 from rnn_tui.plugin.options import OptionInfo, option_infos
+from rnn_tui.plugin.registry import Kind, list_plugins, recorded_name
 from rnn_tui.training.config import BUDGETS, Layer, read_toml, sections
 
 NOT_SETTINGS = {"about", "app", "plugins"}
@@ -19,6 +20,8 @@ NOT_SETTINGS = {"about", "app", "plugins"}
 single-file plugins lie."""
 PLUGINS = {"model": "arch", "tokenizer": "name"}
 """Sections whose `options` belong to the plugin that this key names."""
+RECORDED: dict[Kind, str] = {"architecture": "model", "tokenizer": "tokenizer"}
+"""Plugins that `[about]` records, and the sections that name them."""
 
 
 @functools.cache
@@ -59,9 +62,26 @@ def file_layers(named: Path | None) -> list[Layer]:
     files = [*([settings_file()] if settings_file().is_file() else []), *([named] if named else [])]
     layers: list[Layer] = []
     for path in files:
-        values = {key: value for key, value in read_toml(str(path)).items() if key not in NOT_SETTINGS}
-        layers.append((str(path), values))
+        values = read_toml(str(path))
+        _name_in_full(values)
+        layers.append((str(path), {key: value for key, value in values.items() if key not in NOT_SETTINGS}))
     return layers
+
+
+def _name_in_full(values: Mapping[str, Any]) -> None:
+    """Put the package before the name of a plugin that a run's own file records and whose name leads to none here.
+
+    The refusal then tells which package to install, and where several have the name it is the run's that is taken.
+    """
+    about = values.get("about")
+    for kind, section in RECORDED.items():
+        record = about.get(kind) if isinstance(about, dict) else None
+        match record, values.get(section):
+            case {"name": str(name), "distribution": str(distribution)}, dict(settings):
+                key = PLUGINS[section]
+                known = {info.name for info in list_plugins(kind)}
+                if settings.get(key) == name and name not in known:
+                    settings[key] = recorded_name({"name": name, "distribution": distribution})
 
 
 def combine(layers: Sequence[Layer]) -> list[Layer]:

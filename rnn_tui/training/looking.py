@@ -18,14 +18,21 @@ class Observer:
 
     Attributes:
         looked_at: the step at which it last showed what the model does.
+        tokens_per_second: in the updates up to the last point of the curve, since the one before.
     """
 
     def __init__(self, trainer: "Trainer", look: Look) -> None:
         self.trainer = trainer
         self.look = look
         self.tokens_per_second = 0.0
+        self._taken, self._spent = 0, 0.0  # tokens, and seconds of their updates, up to the last point
         self.looked_at = -1
         self.restart_clock()
+
+    @property
+    def mean_tokens_per_second(self) -> float:
+        """Over all updates up to the last point of the curve, what is done between them left out."""
+        return self._taken / self._spent if self._spent else 0.0
 
     def restart_clock(self) -> None:
         """Begin to count tokens per second anew."""
@@ -73,6 +80,7 @@ class Observer:
         then, tokens = self._logged
         if now > then:
             self.tokens_per_second = (progress.tokens - tokens) / (now - then)
+            self._taken, self._spent = self._taken + progress.tokens - tokens, self._spent + now - then
         self._logged = (now, progress.tokens)
         progress.train_loss = progress.loss_sum / progress.predicted
         self.point(

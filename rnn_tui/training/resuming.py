@@ -8,13 +8,11 @@ says once what differs, and with `--exact` refuses. The rest, such as where samp
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rnn_tui import __version__
 from rnn_tui.corpus.prepare import PreparedCorpus
-from rnn_tui.errors import InputError, PluginError, UsageError
-from rnn_tui.model.header import ModelFile
-from rnn_tui.plugin.registry import Kind, find_plugin, list_plugins, recorded_name, recorded_origin, remedy
+from rnn_tui.errors import InputError, UsageError
 from rnn_tui.runs.events import EventReader, effective
 from rnn_tui.runs.layout import RunFolder
 from rnn_tui.training.config import RunConfig, from_dict, needs_validation
@@ -146,47 +144,6 @@ def compare_settings(run: RunFolder, now: RunConfig, saved: Saved) -> Edited:
             f"{run.config_path}{weights}"
         )
     return Edited(then, now, changed)
-
-
-# -- plugins ----------------------------------------------------------------------------------------------------
-
-
-def check_plugins(run: RunFolder, header: ModelFile) -> None:
-    """Make sure that the plugins of a run come from the packages that they came from; another version may serve.
-
-    Raises:
-        PluginError: when one does not. No other package's is put in its place.
-    """
-    records: list[tuple[Kind, Mapping[str, Any] | None]] = [
-        ("architecture", header.architecture),
-        ("tokenizer", header.tokenizer),
-    ]
-    for kind, record in records:
-        if record is None:
-            continue
-        name, own_name = record["name"], record["name"].rpartition(":")[2]
-        made_with = f"run {run.name} was made with the {kind} {name} of {recorded_origin(record)}"
-        infos = [info for info in list_plugins(kind) if info.own_name == own_name]
-        try:
-            owner = find_plugin(kind, recorded_name(record)).distribution
-        except UsageError:
-            owner = None
-        others = [info.origin for info in infos if info.distribution != owner]
-        never = f"; {' and '.join(others)} may not take its place" if others else ""
-        if owner is None:
-            raise PluginError(
-                f"{made_with}, which is not there{never}; {remedy(record['distribution'], own_name)}; then resume "
-                "again, nothing was changed"
-            )
-        try:
-            leads_to = find_plugin(kind, name).distribution
-        except UsageError:  # several have it
-            leads_to = None
-        if leads_to != owner:
-            raise PluginError(
-                f"{made_with}, to which that name no longer leads{never}; uninstall what is in the way and resume "
-                "again, nothing was changed"
-            )
 
 
 # -- the corpus -------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """From a run folder to a trainer that is ready for its next update."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -27,10 +27,10 @@ from rnn_tui.training.journal import RunJournal
 from rnn_tui.training.loop import Trainer
 from rnn_tui.training.optim import build_optimizer
 from rnn_tui.training.pace import Pace, first_pace, take_engine
+from rnn_tui.training.plugins import OF_PLUGINS, check_plugins, differing_plugins
 from rnn_tui.training.progress import Progress, Replay
 from rnn_tui.training.resuming import (
     Edited,
-    check_plugins,
     check_source,
     compare_corpus,
     compare_settings,
@@ -100,7 +100,7 @@ def open_session(
         owner=f"architecture {config.model.arch}",
     )
     record = plugin_record("architecture", config.model.arch)
-    around = surroundings(architecture, record, work.codec["tokenizer"])
+    around = surroundings(record, work.codec["tokenizer"])
     session = Session(run, run_id, config, journal, prepared, work, record, around)
     seed_everything(config.runtime.seed)
     model = build_model(architecture, options, config.model, **work.inputs).to(device).train()
@@ -171,10 +171,15 @@ def _resumed(
         trainer.model.compile_ahead()  # now, and not when its step is reached
     torch.set_num_threads(pace.threads)
     trainer.pace = replace(pace, engine=trainer.update.engine()[0])
-    inexact = compare_environment(saved.environment, environment(trainer, session.surroundings))
+    before, around = saved.environment, environment(trainer, session.surroundings)
+    records = {"architecture": session.architecture, "tokenizer": session.work.codec["tokenizer"]}
+    inexact = differing_plugins(saved.header, before, records, around, step)
+    inexact += compare_environment(before, around)
     inexact += edited.inexact() + ([other_data] if other_data else [])
     if inexact:
-        _tell_inexact(session, inexact, anew=anew, step=step)
+        hashes = {key: [before[key], around[key]] for key in OF_PLUGINS if key in before}
+        differing = {key: pair for key, pair in hashes.items() if pair[0] != pair[1]}
+        _tell_inexact(session, inexact, anew=anew, step=step, plugins=differing)
     _announce(session, "resume", trainer, from_step=step)
     take_back(trainer, saved, anew=anew)
     progress = trainer.progress
@@ -192,13 +197,15 @@ def _resumed(
     return trainer
 
 
-def _tell_inexact(session: Session, inexact: list[str], *, anew: bool, step: int) -> None:
+def _tell_inexact(
+    session: Session, inexact: list[str], *, anew: bool, step: int, plugins: Mapping[str, list[Any]]
+) -> None:
     message = f"resuming is not bit-exact: {'; '.join(inexact)}{'; its epoch begins anew' if anew else ''}"
     if session.config.runtime.exact:
         raise UsageError(
             f"{message}. This run was started with --exact; runtime.exact = false in its config.toml lifts that"
         )
-    session.journal.event("warning", step, durable=True, message=message)
+    session.journal.event("warning", step, durable=True, message=message, plugins=dict(plugins))
 
 
 def _announce(session: Session, kind: str, trainer: Trainer, **more: Any) -> None:

@@ -52,7 +52,7 @@ def check_warm_start(path: Path, config: RunConfig) -> ModelFile:
     ]
     if others:
         raise UsageError(
-            f"--warm-start {path}: these settings ask for another model: {differing(others)}; leave them out"
+            f"warm start from {path}: these settings ask for another model: {differing(others)}; leave them out"
         )
     return header
 

@@ -40,7 +40,7 @@ class Work:
             them None.
         ratios: `chars_per_token` and `bytes_per_token`, where tokens are of a text.
         look: given the model and the step, events that show what it does.
-        conclude: given the model, the figures of a run that is complete.
+        conclude: given the model, the figures of a run that is complete; None where there are none.
     """
 
     task: Task
@@ -48,7 +48,7 @@ class Work:
     codec: dict[str, Any]
     look: Callable[[RecurrentModel, int], Iterator[tuple[str, dict[str, Any]]]]
     ratios: dict[str, float] = field(default_factory=dict)
-    conclude: Callable[[RecurrentModel], dict[str, Any]] = lambda model: {}
+    conclude: Callable[[RecurrentModel], dict[str, Any]] | None = None
 
 
 def work_of(config: RunConfig, prepared: Prepared) -> Work:

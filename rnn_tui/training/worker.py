@@ -127,8 +127,9 @@ def _work(run: RunFolder, lock: RunLock, signals: Signals, accept_data: bool) ->
         signals.grace = config.runtime.grace
         trainer, work = open_session(run, config, journal, signals, accept_data)
         ending = trainer.train()
-        if ending.reason in COMPLETE and (figures := work.conclude(trainer.model)):
-            journal.event("evaluation", trainer.progress.step, **figures)
+        if ending.reason in COMPLETE and work.conclude:
+            journal.event("note", trainer.progress.step, message="evaluating the trained model")
+            journal.event("evaluation", trainer.progress.step, **work.conclude(trainer.model))
     except DivergedError as error:  # a sample from weights that are no numbers
         ending = Ending("diverged", str(error), error.exit_code)
     except RnnTuiError as error:

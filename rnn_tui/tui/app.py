@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 PANES = ("corpus", "train", "prompt", "inspect", "runs", "plugins")
 
 
-def make_pane(name: str) -> Pane:
-    """Return a new pane by its id. Each module is imported when its pane is made: only one is painted first."""
+def pane_class(name: str) -> type[Pane]:
+    """Return the class of a pane by its id. Its module is imported now: the first screen needs only one of them."""
     module = importlib.import_module(f"rnn_tui.tui.panes.{name}")
-    pane: Pane = getattr(module, f"{name.capitalize()}Pane")()
-    return pane
+    found: type[Pane] = getattr(module, f"{name.capitalize()}Pane")
+    return found
 
 
 class RnnTuiApp(TerminalApp):
@@ -127,9 +127,8 @@ class RnnTuiApp(TerminalApp):
         self.ascii = ascii or preferences.ascii
         self.descriptions: list[PluginDescription] | None = None
         self.current_pane = ""
-        self.ready = False
-        """Whether all panes are there; until then only the first one is."""
-        self._waiting: list[Callable[[], object]] = []
+        self._panes: dict[str, Pane] = {}
+        """The panes that are there, by id. Each is built when it is first asked for: five of six are not in a start."""
         for own in theme.THEMES:
             self.register_theme(own)
         plain = "ansi-dark" if self.console.color_system == "standard" else theme.DARK
@@ -141,7 +140,7 @@ class RnnTuiApp(TerminalApp):
 
     def compose(self) -> ComposeResult:
         last = self.recall("pane")
-        first = make_pane(last if last in PANES and not self.demo else "train")
+        first = pane_class(last if last in PANES and not self.demo else "train")()
         yield TabBar([(name, str(number), name.capitalize()) for number, name in enumerate(PANES, 1)])
         with ContentSwitcher(initial=first.id):
             yield first
@@ -149,25 +148,14 @@ class RnnTuiApp(TerminalApp):
 
     def on_mount(self) -> None:
         self.screen.set_class(self.ascii, "-ascii")
-        self.show_pane(str(self.query_one(Pane).id))
+        first = self.query_one(Pane)
+        self._panes[str(first.id)] = first
+        self._bring(first)
         self.theme_changed_signal.subscribe(self, lambda new: self.remember("theme", new.name))
         self.app_resume_signal.subscribe(self, lambda _: self.repaint_all())
-        # All the rest after the first paint, which it would hold up by a third (docs/log.md).
-        self.call_after_refresh(self._make_the_rest)
-
-    async def _make_the_rest(self) -> None:
-        switcher = self.screen_stack[0].query_one(ContentSwitcher)
-        for name in PANES:
-            if not switcher.is_attached:  # the app leaves already
-                return
-            if not switcher.query(f"#{name}"):
-                await switcher.add_content(make_pane(name))
-        self._take_keymap()
-        self.ready = True
-        for callback in self._waiting:
-            callback()
-        self._waiting.clear()
-        self.read_plugins()
+        # after the first paint, which they would hold up
+        self.call_after_refresh(self._take_keymap)
+        self.call_after_refresh(self.read_plugins)
 
     def _take_keymap(self) -> None:
         """Let the user's own keys act; what is wrong with them, and with other preferences, is said."""
@@ -186,28 +174,41 @@ class RnnTuiApp(TerminalApp):
         for one in told:
             self.fail(one)
 
-    def _when_ready(self, callback: Callable[[], object]) -> None:
-        """Call `callback` now, or as soon as all panes are there."""
-        if self.ready:
-            callback()
-        else:
-            self._waiting.append(callback)
-
     def get_theme_variable_defaults(self) -> dict[str, str]:
         chosen = self.current_theme
         return theme.chart_variables(dark=chosen.dark, ansi=chosen.ansi)
 
     def pane(self, name: str) -> Pane:
-        """Return a pane by its id."""
-        return self.screen_stack[0].query_one(f"#{name}", Pane)
+        """Return a pane that is there, by its id."""
+        return self._panes[name]
 
     def show_pane(self, name: str) -> None:
         """Bring a pane to the front."""
-        if not self.screen_stack[0].query(f"#{name}"):
-            self._when_ready(lambda: self.show_pane(name))
-            return
+        self._with_pane(name, self._bring)
+
+    def _with_pane(self, name: str, act: Callable[[Pane], object]) -> None:
+        """Let `act` have a pane: now where it is there, else as soon as it is built."""
+        if name in self._panes:
+            act(self._panes[name])
+        else:
+            self.call_next(self._build, name, act)
+
+    async def _build(self, name: str, act: Callable[[Pane], object]) -> None:
+        switcher = self.screen_stack[0].query_one(ContentSwitcher)
+        if name not in self._panes:
+            if not switcher.is_attached:  # the app leaves already
+                return
+            pane = pane_class(name)()
+            await switcher.add_content(pane)
+            self._panes[name] = pane
+            if self.descriptions is not None:
+                pane.described(self.descriptions)
+        act(self._panes[name])
+
+    def _bring(self, pane: Pane) -> None:
+        name = str(pane.id)
         if name == self.current_pane:
-            self.pane(name).shown()
+            pane.shown()
             return
         if self.current_pane:
             self.pane(self.current_pane).hidden()
@@ -216,13 +217,13 @@ class RnnTuiApp(TerminalApp):
         base.query_one(ContentSwitcher).current = name
         base.query_one(TabBar).choose(name)
         self.remember("pane", name)
-        self.pane(name).shown()
+        pane.shown()
 
-    def action_show_pane(self, name: str) -> None:
-        self.show_pane(name)
+    async def action_show_pane(self, name: str) -> None:
+        await self._build(name, self._bring)  # waited for: the next key belongs to this pane
 
-    def action_next_pane(self, direction: int) -> None:
-        self.show_pane(PANES[(PANES.index(self.current_pane) + direction) % len(PANES)])
+    async def action_next_pane(self, direction: int) -> None:
+        await self.action_show_pane(PANES[(PANES.index(self.current_pane) + direction) % len(PANES)])
 
     def on_tab_bar_chosen(self, event: TabBar.Chosen) -> None:
         self.show_pane(event.name)
@@ -243,11 +244,11 @@ class RnnTuiApp(TerminalApp):
         self._load("train", run_name)
 
     def _load(self, name: str, run_name: str, **wishes: Any) -> None:
-        def load() -> None:
-            self.show_pane(name)
-            self.pane(name).load(run_name, **wishes)
+        def load(pane: Pane) -> None:
+            self._bring(pane)
+            pane.load(run_name, **wishes)
 
-        self._when_ready(load)
+        self._with_pane(name, load)
 
     def open_inspect(self, run_or_path: str, text: str = "") -> None:
         """Show what the units of a run's model, or of a model file, do with a text."""
@@ -256,11 +257,11 @@ class RnnTuiApp(TerminalApp):
     def new_run(self, settings: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Show the form to start a run, with `settings` (section → key → value) filled in."""
 
-        def open_form() -> None:
-            self.show_pane("train")
-            self.pane("train").new_run(settings or {})
+        def open_form(pane: Pane) -> None:
+            self._bring(pane)
+            pane.new_run(settings or {})
 
-        self._when_ready(open_form)
+        self._with_pane("train", open_form)
 
     def read_plugins(self) -> None:
         """Find out what is installed, in a child process, and tell the panes."""
@@ -275,7 +276,7 @@ class RnnTuiApp(TerminalApp):
 
     def _plugins_known(self, found: "list[PluginDescription]") -> None:
         self.descriptions = found
-        for pane in self.screen_stack[0].query(Pane):
+        for pane in self._panes.values():
             pane.described(found)
 
     def offer_undo(self, text: str, callback: Callable[[], object]) -> None:
@@ -300,13 +301,14 @@ class RnnTuiApp(TerminalApp):
 
     # -- keys, palette, help --------------------------------------------------------------------------------------
 
-    def tables(self) -> list[tuple[str, list[Binding], Any]]:
-        """Return every key table: title, rows, and the node whose actions they are."""
-        base = self.screen_stack[0]
-        panes = sorted(base.query(Pane), key=lambda pane: pane.id != self.current_pane)
-        found: list[tuple[str, list[Binding], Any]] = [(p.title, p.table(), p) for p in panes]
-        found.insert(1, ("Everywhere", rows(RnnTuiApp.BINDINGS), self))
-        return [(title, in_force(table, self._keymap), node) for title, table, node in found if table]
+    def tables(self) -> list[tuple[str, list[Binding], str]]:
+        """Return every key table: title, rows, and the id of the pane whose actions they are; none for the app's."""
+        classes = {
+            name: pane_class(name) for name in sorted(PANES, key=lambda name: name != self.current_pane)
+        }
+        found = [(kind.title, kind.table(), name) for name, kind in classes.items()]
+        found.insert(1, ("Everywhere", rows(RnnTuiApp.BINDINGS), ""))
+        return [(title, in_force(table, self._keymap), name) for title, table, name in found if table]
 
     def action_help(self) -> None:
         self.push_screen(Help([(title, table) for title, table, _ in self.tables()], self.get_key_display))
@@ -328,35 +330,35 @@ class RnnTuiApp(TerminalApp):
             chosen.focus()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        for title, table, node in self.tables():
+        for title, table, pane in self.tables():
             seen: set[str] = set()
             for row in table:
                 if row.action in seen:
                     continue
                 seen.add(row.action)
-                name = row.description if node is self else f"{title}: {row.description}"
+                name = f"{title}: {row.description}" if pane else row.description
                 title_and_key = f"{name}  ({self.get_key_display(row)})"
-                yield SystemCommand(title_and_key, row.tooltip, self._runner(row.action, node))
+                yield SystemCommand(title_and_key, row.tooltip, self._runner(row.action, pane))
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         yield SystemCommand("Screenshot", "Save a picture of the screen as SVG", self._shoot)
 
-    def _runner(self, action: str, node: Any) -> Any:
-        def run() -> None:
-            target = node
-            if isinstance(node, Pane):
-                self.show_pane(str(node.id))
-                # A row of the pane's table may belong to a widget in it, as a chart's zoom does.
-                name = f"action_{action.split('(')[0]}"
-                target = next((found for found in (node, *node.query("*")) if hasattr(found, name)), node)
+    def _runner(self, action: str, name: str) -> Any:
+        def run_in(pane: Pane) -> None:
+            self._bring(pane)
+            # A row of the pane's table may belong to a widget in it, as a chart's zoom does.
+            method = f"action_{action.split('(')[0]}"
+            target = next((found for found in (pane, *pane.query("*")) if hasattr(found, method)), pane)
             self.call_after_refresh(self.run_action, action, target)  # when the pane has its size
 
-        return run
+        if name:
+            return lambda: self._with_pane(name, run_in)
+        return lambda: self.call_after_refresh(self.run_action, action, self)
 
     def _shoot(self) -> None:
         self.set_timer(0.1, self.deliver_screenshot)  # when the palette is gone
 
     def unsaved(self) -> dict[str, str]:
-        return {str(pane.id): text for pane in self.screen_stack[0].query(Pane) if (text := pane.unsaved())}
+        return {str(pane.id): text for pane in self._panes.values() if (text := pane.unsaved())}
 
     def on_unmount(self) -> None:
         write_memory(self._memory_path, self._memory)

@@ -93,6 +93,7 @@ class Event(msgspec.Struct, frozen=True):
     validation_loss: float | None = None
     chars_per_token: float | None = None
     unknown_text: str | None = None
+    notes: tuple[str, ...] = ()
     line: bytes = b""
 
 

@@ -58,7 +58,21 @@ class TerminalApp(App[None]):
 
         return Driver
 
+    def _steps(self, key: str) -> int:
+        """Return by how many rows a key moves the focus: none where it has another meaning."""
+        chain = self.screen._modal_binding_chain
+        actions = {row.action for _, table in chain for row in table.key_to_bindings.get(key, ())}
+        return (
+            {"app.focus_next": 1, "app.focus_previous": -1}.get(actions.pop(), 0) if len(actions) == 1 else 0
+        )
+
     async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded and (steps := self._steps(event.key)):
+            # Textual has it go through every parent of what has the focus first: of a tab and letters right behind it,
+            # on a busy machine, the letters would go into the row before
+            move = self.screen.focus_next if steps > 0 else self.screen.focus_previous
+            move()
+            return
         if isinstance(event, events.Paste) and not getattr(self.focused, "PASTES_SAFELY", False):
             # inputs of Textual's own, as in the palette, show what is pasted as it is; ours make it safe themselves
             event.text = safe_text(event.text.strip("\n").partition("\n")[0], limit=500)

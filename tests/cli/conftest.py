@@ -87,6 +87,7 @@ def write_corpus(folder: Path, lines=300) -> Path:
 
 
 TINY = ["--hidden-size", "16", "--batch-size", "4", "--seq-len", "16", "--threads", "1"]
+TINY += ["--set", "runtime.engine=loop"]  # tracing the step takes longer than all steps of these runs
 
 
 @pytest.fixture

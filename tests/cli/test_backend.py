@@ -16,23 +16,23 @@ sys.exit("torch was imported" if "torch" in sys.modules else code)
 
 
 @pytest.fixture
-def both(trained):
+def both(trained, cli, monkeypatch):
     """Run a command on the run `fox` in both ways; NumPy's in a process that fails if it loads torch."""
     folder, _ = trained
+    monkeypatch.chdir(folder)
 
     def call(*arguments):
-        outputs = []
-        for backend, code in (("torch", ["-m", "rnn_tui"]), ("numpy", ["-c", CODE])):
-            done = subprocess.run(
-                [sys.executable, *code, *arguments, "--backend", backend],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
-            assert done.returncode == 0, done.stderr
-            outputs.append(done.stdout)
-        return outputs
+        torch = cli(*arguments, "--backend", "torch")
+        assert torch.code == 0, torch.err
+        numpy = subprocess.run(
+            [sys.executable, "-c", CODE, *arguments, "--backend", "numpy"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert numpy.returncode == 0, numpy.stderr
+        return torch.out, numpy.stdout
 
     return call
 
@@ -135,6 +135,6 @@ def test_numpy_multiplies_on_one_thread_unless_told_otherwise(trained, given, to
 def test_what_numpy_cannot_do(trained, cli):
     folder, _ = trained
     on = ["fox", "--runs-dir", str(folder / "runs"), "--backend", "numpy"]
-    assert "use --backend torch" in cli("eval", *on, "--dynamic").refusal
-    assert "use --backend torch" in cli("eval", *on, "--device", "auto").refusal
+    assert "use the backend torch" in cli("eval", *on, "--dynamic").refusal
+    assert "use the backend torch" in cli("eval", *on, "--device", "auto").refusal
     assert "computes on the CPU, not on auto" in cli("prompt", *on, "the ", "--device", "auto").refusal

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rnn_tui.cli.control import wait_for_checkpoint
 from rnn_tui.errors import DiskError, InputError
+from rnn_tui.runs.asking import wait_for_checkpoint
 from rnn_tui.runs.events import EventReader, EventWriter
 from rnn_tui.runs.folder import create_run
 from rnn_tui.runs.layout import RunFolder

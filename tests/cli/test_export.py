@@ -40,7 +40,7 @@ def test_a_run_to_torch_and_back_has_the_same_figures(fox, cli, tmp_path):
     names = {}
     exec(done.out[done.out.index("import torch") :], names)
     assert isinstance(names["model"].rnn, torch.nn.LSTM)
-    assert "--identity-embedding writes one" in done.err
+    assert "an identity embedding is written" in done.err
 
     back = cli("import", "fox.torch.safetensors", "--json")
     assert back.code == 0, back.err
@@ -139,6 +139,18 @@ def test_nothing_is_overwritten_unless_forced(fox, trained):
     Path("folder").mkdir()
     assert fox("export", "fox", "-o", "folder", "--json").json["path"] == "folder/fox.torch.safetensors"
     assert "there is no such folder" in fox("export", "fox", "-o", "none/w").refusal
+    assert fox("export", "fox", "-o", "a/new/", "--json").json["path"] == "a/new/fox.torch.safetensors"
+    assert (
+        fox("import", "a/new/fox.torch.safetensors", "-o", "b/", "--json").json["path"]
+        == "b/fox.model.safetensors"
+    )
+    assert "could not make the folder w.safetensors/" in fox("export", "fox", "-o", "w.safetensors/").refusal
+
+
+def test_the_ending_of_the_file_says_the_format(fox):
+    done = fox("export", "fox", "-o", "fox.onnx", "--graph", "step", "--json")
+    assert (done.json["path"], done.json["graph"]) == ("fox.onnx", "step")
+    assert "kind" in fox("export", "fox", "-o", "really.onnx", "--format", "torch", "--json").json
 
 
 @pytest.mark.parametrize(
@@ -151,7 +163,7 @@ def test_nothing_is_overwritten_unless_forced(fox, trained):
         (["import", "x.safetensors", "--tokenizer", "word"], 2, "--tokenizer goes with --vocabulary"),
         (["import", "x.safetensors", "--corpus", "a.txt"], 2, "--corpus goes with --vocabulary"),
         (["import", "x.safetensors", "--like", "fox", "--vocabulary", "v"], 2, "not both"),
-        (["import", "x.safetensors", "--option", "reset"], 2, "'reset' is not KEY=VALUE"),
+        (["import", "x.safetensors", "--option", "reset"], 2, "--option takes KEY=VALUE, not 'reset'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(arguments, code, message, fox):

@@ -2,8 +2,12 @@
 
 import math
 
+import pytest
+
 from rnn_tui.cli.following import Figures, Lines, narration, show_events
+from rnn_tui.cli.launching import report
 from rnn_tui.runs.events import Event
+from rnn_tui.runs.layout import RunFolder
 
 
 def event(kind, step=0, time=0.0, **data):
@@ -52,6 +56,55 @@ def test_lines_are_few_and_safe(capsys):
     lines = captured.err.splitlines()
     assert lines == ["step 0  loss 1.0000", "warning: odd ␛[2J text", "sample: ab␊c"]
     assert figures.step == 50
+
+
+def test_a_validation_stands_only_where_it_was_measured(capsys):
+    events = [
+        event("start", measures=["perplexity"]),
+        event("train", 5, loss=3.0),
+        event("validation", 5, loss=2.5, perplexity=12.2, best=True),
+        event("train", 10, loss=2.0),
+    ]
+    lines = Lines()
+    figures = Figures()
+    for each in events:
+        lines._told = -1000.0
+        figures.take(each)
+        lines.show(each, figures)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "step 5  loss 3.0000",
+        "step 5  loss 3.0000  validation 2.5000  perplexity 12.2000  best 2.5000",
+        "step 10  loss 2.0000  best 2.5000",
+    ]
+
+
+def test_the_speed_of_a_run_is_its_mean():
+    """100 tokens in 1 s, 300 in 2 s; a point that goes back counts for nothing, and from there on 100 in 2 s."""
+    figures = Figures()
+    assert figures.mean_tokens_per_second is None
+    for tokens, speed in ((100, 100.0), (400, 150.0), (200, 50.0), (300, 50.0)):
+        figures.take(event("train", tokens, loss=1.0, tokens=tokens, tokens_per_second=speed))
+    assert (figures.tokens_per_second, figures.mean_tokens_per_second) == (50.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("saved", "next_"),
+    [(True, "rnn-tui resume a   {log} may say more"), (False, "{log} may say more")],
+)
+def test_the_report_of_a_failed_run(tmp_path, capsys, saved, next_):
+    run = RunFolder(tmp_path / "a")
+    if saved:
+        (run.checkpoints / "step-00000003").mkdir(parents=True)
+        (run.checkpoints / "step-00000003" / "manifest.json").touch()
+    figures = Figures(step=5, reason="failed", message="out of memory at step 5")
+    report(run, figures, "failed", as_json=False)
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    told = {name: value.strip() for name, value in rows.items()}
+    assert (told["state"], told["reason"]) == ("failed", "out of memory at step 5")
+    assert told["next"] == next_.format(log=run.log_path)
+    report(run, Figures(step=5, reason="finished", message="the budget is used"), "finished", as_json=False)
+    assert "the budget is used" not in (out := capsys.readouterr().out)
+    assert "rnn-tui eval a" in out
 
 
 def test_what_happened_before_is_counted_and_not_shown(capsys):

@@ -227,7 +227,13 @@ def test_words_for_numbers():
         "2.0 GB",
         "3.0 TB",
     ]
-    assert [figure(v) for v in (None, 1.23456, float("nan"), 1e30)] == ["", "1.2346", "nan", "1e+30"]
+    assert [figure(v) for v in (None, 1.23456, float("nan"), 1e30)] == ["", "1.2346", "nan", "1.000e+30"]
+    assert [figure(v) for v in (2.482e6, 908168.1194, -197157.6569, 9999.5)] == [
+        "2.482e+06",
+        "9.082e+05",
+        "-1.972e+05",
+        "9999.5000",
+    ]
     assert flat({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}
     assert thinned(list(range(5))) == [0, 1, 2, 3, 4]
     spread = thinned(list(range(100)))

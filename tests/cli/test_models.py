@@ -1,7 +1,9 @@
 """`prompt` and `eval` on a run that was trained."""
 
 import math
+import os
 import re
+import subprocess
 import sys
 
 import pexpect
@@ -70,6 +72,7 @@ def test_eval_of_labels_and_of_a_series(cli, tmp_path):
         trained = cli(
             *["train", corpus, "--name", name, "--steps", "3", "--foreground", "--set", f"task.name={task}"],
             *["--set", "corpus.validation=0.25", "--hidden-size", "4", "--batch-size", "4", "--seq-len", "8"],
+            *["--threads", "1", "--set", "runtime.engine=loop"],
         )
         assert trained.code == 0, trained.err
     labels = cli("eval", "labels")
@@ -290,12 +293,26 @@ def test_conversation_goes_on_branches_and_goes_back(trained, capsys):
     assert capsys.readouterr().out == first
 
 
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A folder with a run that has learned hello → ohlol, by the recipe that is to reach it."""
+    folder = tmp_path_factory.mktemp("labels")
+    done = subprocess.run(
+        [sys.executable, *"-m rnn_tui recipes run hello-ohlol --name labels --foreground".split()],
+        cwd=folder,
+        env=os.environ
+        | {f"RNN_TUI_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA", "STATE", "CACHE")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 @pytest.fixture
-def labels(cli, tmp_path):
-    """A run that has learned hello → ohlol, by the recipe that is to reach it."""
-    trained = cli("recipes", "run", "hello-ohlol", "--name", "labels", "--foreground")
-    assert trained.code == 0, trained.err
-    return tmp_path
+def labels(cli, learned, monkeypatch):
+    monkeypatch.chdir(learned)
+    return learned
 
 
 @pytest.mark.parametrize("backend", ["torch", "numpy"])

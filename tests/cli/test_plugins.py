@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from rnn_tui.cli.root import cli as command
 from rnn_tui.paths import settings_file
-from rnn_tui.plugin.installing import install_command
+from rnn_tui.plugin.installing import install_command, uninstall_command
 
 TOKENIZER = """
 import os
@@ -100,8 +100,8 @@ def test_the_process_that_lists_imports_no_plugin(folder, site, tmp_path, monkey
 def test_a_row_says_all_of_a_plugin(cli, folder):
     (folder / "torn.py").write_text("x = (")
     rows = {row["name"]: row for row in cli("--plugins-dir", str(folder), "plugins", "list", "--json").json}
-    keys = "kind name package version class file form summary doc options error advice clash changes install".split()
-    assert all(list(row) == keys for row in rows.values())
+    keys = "kind name package version class file editable form summary doc options error advice clash changes install"
+    assert all(list(row) == keys.split() for row in rows.values())
     own, torn, lstm = rows["my-own"], rows["torn"], rows["nn-lstm"]
     assert (own["kind"], own["form"], own["package"]) == ("tokenizer", "Tokenizer", "plugins-dir")
     assert (own["file"], own["class"]) == (str(folder / "my_own.py"), "my_own.py:Good")
@@ -110,13 +110,16 @@ def test_a_row_says_all_of_a_plugin(cli, folder):
     assert (own["error"], own["advice"], own["clash"], own["changes"]) == (None, None, None, None)
     assert (torn["kind"], torn["error"]) == ("unknown", "line 1: SyntaxError: '(' was never closed")
     assert torn["advice"] == f"mend {folder / 'torn.py'}, or leave it out with a name that begins with _"
-    assert (lstm["package"], lstm["file"], lstm["install"]) == ("rnn-tui", None, install_command("rnn-tui"))
+    assert (lstm["package"], lstm["install"]) == ("rnn-tui", install_command("rnn-tui"))
+    assert lstm["file"].endswith(f"{os.sep}rnn_tui_torch{os.sep}numpy_steps.py")
+    assert (own["editable"], torn["editable"]) == (False, False)
     text = cli("--plugins-dir", str(folder), "plugins", "list").out
     assert "file my_own.py" in text
     assert "SyntaxError: '(' was never closed; mend " in text
     shown = cli("--plugins-dir", str(folder), "plugins", "show", "torn")
     assert shown.code == 0
     assert f"file     {folder / 'torn.py'}" in shown.out
+    assert not shown.out.endswith("\n\n")
 
 
 def test_broken_packages_change_nothing_but_their_own_rows(cli, site):
@@ -140,7 +143,12 @@ def test_broken_packages_change_nothing_but_their_own_rows(cli, site):
         "exits": "exits:char",
     }
     assert theirs["import-error"]["advice"].endswith(f"install it again: {install_command('import-error')}")
-    assert theirs["crashes"]["advice"] == "tell the author of crashes, or uninstall it; it harms nothing else"
+    assert theirs["os-error"]["advice"] == (
+        "it needs the system library libodbc.so, which is missing here; install what has it"
+    )
+    assert theirs["crashes"]["advice"] == (
+        f"tell the author of crashes, or take it out: {uninstall_command('crashes')}; it harms nothing else"
+    )
     text = cli("plugins", "list").out
     assert "SIGSEGV" in text
     assert cli("plugins", "show", "healthy").code == 0
@@ -225,6 +233,23 @@ def test_doctor_names_the_folder_and_what_is_broken(folder, monkeypatch):
         f"mend {folder / 'torn.py'}, or leave it out with a name that begins with _",
     )
     assert checks["plugins dir"].value == f"{folder}, by RNN_TUI_PLUGINS_DIR"
+
+
+def test_a_package_of_ones_own_is_to_be_mended_where_it_lies(cli, site):
+    package(site, "mine", f"{TOKENIZER})\n")
+    about = {"url": f"file://{site}/my%20folder", "dir_info": {"editable": True}}
+    (site / "mine-1.0.dist-info" / "direct_url.json").write_text(json.dumps(about))
+    [row] = cli("plugins", "show", "mine", "--json").json
+    assert (row["file"], row["editable"]) == (str(site / "mine.py"), True)
+    assert row["error"].endswith(f"SyntaxError: unmatched ')' in line 9 of {site / 'mine.py'}: )")
+    assert row["advice"] == f"mend it in {site}/my folder, or take it out: {uninstall_command('mine')}"
+    assert row["install"] == install_command("--editable", f"{site}/my folder")
+    shown = cli("plugins", "show", "mine").out
+    assert f"file       {site / 'mine.py'} (editable)" in shown
+    assert not shown.endswith("\n\n")
+    (site / "mine.py").write_text("import nowhere_at_all")
+    [row] = cli("plugins", "show", "mine", "--json").json
+    assert row["advice"] == "it needs the module nowhere_at_all, which is missing here; install what has it"
 
 
 @pytest.mark.slow

@@ -5,10 +5,10 @@ import textwrap
 
 import pytest
 
-from rnn_tui.bench.checking import check_plugin
+from rnn_tui.bench.checking import Message, check_plugin
 from rnn_tui.plugin.registry import find_plugin
 from rnn_tui.plugin.testing import TokenizerLaws
-from rnn_tui.plugin.testing.laws import law_name, laws_of
+from rnn_tui.plugin.testing.laws import Verdict, law_name, laws_of
 
 LAWS = [law_name(law) for law in laws_of(TokenizerLaws)]
 DRAWN = [name for name in LAWS if "stream" in name or "parts" in name or "any text" in name]
@@ -127,6 +127,65 @@ def test_without_a_name_all_others_are_checked(cli, installed):
     assert law["text"].startswith("Tokens has no docstring")
 
 
+def test_the_last_line_says_how_many_could_not_be_loaded(cli, installed):
+    installed("rnn-tui-broken", "import no_such_module")
+    installed("rnn-tui-whole", WHOLE)
+    done = cli("plugins", "check", *[word for law in LAWS for word in ("--skip", law)])
+    assert done.code == 8
+    *_, counts, last = done.out.splitlines()
+    assert counts.startswith(f"0 passed, 0 failed, {len(LAWS)} skipped")
+    assert last == "1 could not be loaded: tokenizer broken (rnn-tui-broken 1.0)"
+
+
+class Told:
+    """In place of the child process: says what one would, of laws that break for one reason."""
+
+    def __init__(self, request):
+        verdicts = [
+            Verdict("it runs", "pass"),
+            Verdict("nothing is kept on self", "FAIL", "a layer was run\ncame      attribute `c` changed"),
+            Verdict("causality", "FAIL", "the inputs were changed\nlikely    a mean looks ahead"),
+            Verdict("it declares itself", "FAIL", "It has no docstring"),
+            Verdict("training speed", "info", "not measured\ncame      RuntimeError: in place"),
+        ]
+        laws = ["test_" + each.law.replace(" ", "_") for each in verdicts]
+        laws[-1] = laws[-1].replace("test", "tell")
+        self.messages = [Message(laws=laws)]
+        for law, verdict in zip(laws, verdicts, strict=True):
+            self.messages += [Message(begin=law), Message(verdict=verdict)]
+
+    __enter__ = lambda self: self  # noqa: E731
+    __exit__ = end = lambda self, *_: ""
+
+    def read(self, deadline):
+        return self.messages.pop(0) if self.messages else None
+
+
+def test_what_follows_from_a_law_says_so_in_place_of_a_guess(cli, installed, monkeypatch):
+    installed("rnn-tui-whole", WHOLE)
+    monkeypatch.setattr("rnn_tui.bench.checking._Child", Told)
+    done = cli("plugins", "check", "whole")
+    assert done.code == 8
+    *lines, last = done.out.splitlines()[1:]
+    assert lines == [
+        "  pass     it runs",
+        "  FAIL     nothing is kept on self",
+        "           a layer was run",
+        "           came      attribute `c` changed",
+        "  FAIL     causality (may follow from: nothing is kept on self)",
+        "  FAIL     it declares itself",
+        "           It has no docstring",
+        "  info     training speed (may follow from: nothing is kept on self)",
+    ]
+    assert last.startswith("1 passed, 3 failed, 0 skipped in ")
+    assert last.endswith("; begin with: nothing is kept on self")
+    (found,) = cli("plugins", "check", "whole", "--json").json["plugins"]
+    follows = {each["law"]: each["follows"] for each in found["laws"]}
+    kept = "nothing is kept on self"
+    assert [law for law, root in follows.items() if root == kept] == ["causality", "training speed"]
+    assert follows[kept] is follows["it declares itself"] is None
+
+
 def test_a_failed_law_is_shown_with_its_counterexample(cli, installed):
     installed("rnn-tui-wrong", WHOLE.replace("How big.", ""))
     done = cli("plugins", "check", "wrong", *FAST)
@@ -152,9 +211,10 @@ def test_one_that_cannot_be_imported_says_so_in_one_line(cli, installed):
     ("arguments", "words"),
     [
         (["nothing"], "there is no architecture and no tokenizer 'nothing'"),
+        (["nn-lsm"], "(rnn-tui plugins list names them); did you mean 'nn-lstm'?"),
         (["chr"], "did you mean 'char'?"),
         (["char", "-o", "nonsense=1"], "has no option 'nonsense'"),
-        (["char", "-o", "nonsense"], "it is to be KEY=VALUE"),
+        (["char", "-o", "nonsense"], "takes KEY=VALUE"),
         (["-o", "size=1"], "-o needs the NAME"),
     ],
 )

@@ -121,6 +121,14 @@ def test_the_table(cli, here):
     lines = done.out.splitlines()
     assert lines[0] == "a machine"
     assert lines[1].startswith("about 2,000 parameters each, 2 seeds, ")
+    assert "a quiet machine of 1 core; what those beside learn is kept for the next card" in done.err
+    told = [line.partition(": ")[::2] for line in done.err.splitlines() if line.endswith("s of training")]
+    assert [number for number, _ in told] == [f"{number} of 6" for number in range(1, 7)]
+    assert [what.split(":")[0] for _, what in told[:3]] == [
+        "nn-lstm, copy",
+        "nn-gru, copy",
+        "nn-lstm, adding",
+    ]
     assert lines[3].split() == ["nn-lstm", "nn-gru"]
     labels = [line.split("  ")[0] for line in lines[4:]]
     assert labels[:17] == [
@@ -143,7 +151,12 @@ def test_the_table(cli, here):
         "",
     ]
     assert any(line.split() == ["copy", "2", "4", "8+"] for line in lines)
-    assert lines[-1].startswith("nn-lstm remembers ")
+    assert any(
+        line.endswith("solved to: from the first one on, all up to there score 0.9 or more") for line in lines
+    )
+    assert not any("no verdict" in line for line in lines)
+    assert "neither of the two solved a lag of copying or a length of adding" in lines
+    assert lines[-1].startswith("nn-lstm reads at ")
     assert " bits per character (nn-gru " in lines[-1]
     assert lines[-1].endswith("; trains at 1.30 and samples at 0.90 of nn-gru's speed")
     assert here[0] == ("trial", "nn-lstm")
@@ -236,6 +249,16 @@ def test_an_interruption_shows_what_is_known(cli, here, monkeypatch):
     assert "interrupted" in done.err
 
 
+def test_a_card_that_cannot_be_saved_is_shown(cli, here):
+    arguments = ["plugins", "score", "nn-lstm", "--beside", "", "--task", "adding", *TINY]
+    done = cli(*arguments, "--save", "away/card.json")
+    assert (done.code, done.out) == (3, "")  # before anything is measured
+    assert "there is no folder away" in done.refusal
+    done = cli(*arguments, "--save", f"{'x' * 300}.json")  # longer than the name of a file can be
+    assert done.code == 5
+    assert "parameters, on adding" in done.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -255,14 +278,26 @@ def test_refusals(cli, here, arguments, told):
 def test_a_plugin_that_ends_its_process_harms_no_other(cli, made):
     """With the processes that there are for a user."""
     made("goes", "os._exit(3)")
-    arguments = ["--beside", "nn-gru", "--quick", "--task", "reber", "--limit", "0.1", "--json"]
+    arguments = ["--beside", "nn-gru", "--quick", "--task", "copy", "--limit", "0.1", "--json"]
     done = cli("plugins", "score", "goes", "--parameters", "600", *arguments)
     assert done.code == 0, done.err
     goes, beside = done.json["contenders"]
-    assert goes["problems"] == {"reber": "its code ended the process (exit code 3)"}
-    assert beside["problems"]["reber"].startswith("out of time after ")
+    assert goes["problems"] == {"copy": "its code ended the process (exit code 3)"}
+    assert beside["problems"]["copy"].startswith("out of time after ")
     assert {name for row in done.json["rows"] for name in row["cells"]} == {"nn-gru"}
     assert done.json["versions"]["torch"]
+
+
+def test_quick_is_no_verdict_and_says_what_it_leaves_out(cli, here, monkeypatch):
+    tasks = dict.fromkeys(["copy", "reber", "quick copy"], "")
+    monkeypatch.setattr(
+        "rnn_tui.score.process.Child.hear", lambda *_: Ready(machine="", torch="", tasks=tasks)
+    )
+    done = cli(
+        "plugins", "score", "nn-lstm", "--beside", "", "--quick", "--task", "copy", "--parameters", "2000"
+    )
+    assert "quick: one seed and short trainings, no verdict" in done.out.splitlines()
+    assert "the next card" not in done.err  # of those that are scored nothing is kept
 
 
 def test_the_command_loads_no_torch():

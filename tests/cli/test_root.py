@@ -5,7 +5,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -166,7 +165,8 @@ def test_sigterm_is_143(tmp_path):
         stderr=subprocess.PIPE,
         cwd=tmp_path,
     )
-    time.sleep(2)  # it waits for its standard input
+    child.stdin.write(b"all work and no play\n" * 20_000)
+    child.stdin.flush()  # more than fits into the pipe: it reads its standard input
     child.send_signal(signal.SIGTERM)
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (143, b"", b"")

@@ -242,3 +242,28 @@ def test_preferences_of_the_app_are_shown_with_their_origins(cli, monkeypatch):
     rows = {row["id"]: row for row in cli("config", "keys", "--json").json}
     assert rows["app.help"]["keys"] == "question_mark"
     assert rows["train.pause"]["does"] == "Pause training; Go on training after a pause"
+
+
+def test_a_plugin_that_a_run_was_made_with_and_is_missing_is_told_with_its_package(cli, tmp_path):
+    (tmp_path / "book.txt").write_text("a short book\n" * 100)
+    (tmp_path / "config.toml").write_text(
+        '[model]\narch = "mgu"\n[tokenizer]\nname = "char"\n'
+        '[about.architecture]\nname = "mgu"\ndistribution = "rnn-tui-mgu"\nversion = "1.0"\n'
+        '[about.tokenizer]\nname = "char"\ndistribution = "elsewhere"\nversion = "1.0"\n'
+    )
+    done = cli("train", "book.txt", "--config", "config.toml", "--detach")
+    assert done.code == 2
+    assert "there is no architecture 'rnn-tui-mgu:mgu'" in done.refusal
+    assert "install it with: " in done.refusal
+    found = shown(cli, "--config", "config.toml", "--arch", "gru")
+    assert (found["model.arch"][0], found["tokenizer.name"][0]) == ("gru", "char")
+
+
+def test_notes_of_a_run_that_are_no_notes(cli, tmp_path):
+    for about in (
+        "about = 3",
+        "[about]\narchitecture = 3",
+        "[about.architecture]\nname = 3\ndistribution = 4",
+    ):
+        (tmp_path / "config.toml").write_text(f'{about}\n[model]\narch = "mgu"\n')
+        assert shown(cli, "--config", "config.toml")["model.arch"] == ("mgu", "config.toml")

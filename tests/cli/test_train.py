@@ -68,7 +68,7 @@ def test_detach_returns_at_once_and_the_run_goes_on(shell, corpus, tmp_path, tin
         assert run_state(run).state == "stopped"
         assert run_state(run).status.step == stopped.json["step"]
     finally:
-        stop_worker(run, timeout=20, kill=True)
+        stop_worker(run, timeout=60, kill=True)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_resume_goes_on_to_the_end(shell, corpus, tmp_path, tiny):
         assert child.returncode == 143
         assert json.loads(out)["steps"] > at
     finally:
-        stop_worker(run, timeout=20, kill=True)
+        stop_worker(run, timeout=60, kill=True)
 
 
 def test_standard_input_is_a_corpus(shell, corpus, tmp_path, tiny):

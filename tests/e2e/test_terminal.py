@@ -27,7 +27,7 @@ class Terminal:
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
         environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TMUX", "SSH_CONNECTION")}
-        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "OMP_NUM_THREADS": "2"}
+        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "OMP_NUM_THREADS": "1"}
         self.process = pexpect.spawn(
             sys.executable,
             ["-m", "rnn_tui", *words],
@@ -50,10 +50,10 @@ class Terminal:
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display)
 
-    def wait_for(self, *words, seconds=40):
+    def wait_for(self, *words, seconds=60):
         self.wait_until(lambda: any(word in self.text for word in words), f"{words} never appeared", seconds)
 
-    def wait_until(self, condition, complaint, seconds=40):
+    def wait_until(self, condition, complaint, seconds=60):
         deadline = time.monotonic() + seconds
         while True:
             self.read()
@@ -62,7 +62,7 @@ class Terminal:
             if time.monotonic() > deadline or not self.process.isalive():
                 raise AssertionError(f"{complaint}; the screen:\n{self.text}")
 
-    def ended(self, seconds=20):
+    def ended(self, seconds=60):
         """Read to the end; return the exit status."""
         deadline = time.monotonic() + seconds
         while self.process.isalive() and time.monotonic() < deadline:
@@ -135,9 +135,9 @@ def test_a_newcomer_goes_through_the_app(terminal, tmp_path):
     app.wait_for("finished")
     app.wait_for("best")
     app.type("\r")  # prompt this run
-    app.wait_for("ready", seconds=60)
+    app.wait_for("ready")
     app.type("The fox ", "\r")
-    app.wait_for("longest copy", seconds=60)
+    app.wait_for("longest copy")
     assert "The fox " in app.text
     assert "next token" in app.text
     jump_to_the_model(app)

@@ -32,7 +32,7 @@ def outcome(call, *arguments):
     except Exception as error:
         return f"raises {type(error).__name__}: {error}"[:200]
     took = time.process_time() - begin
-    return result if took < 1.0 else f"takes {took:.1f} s"
+    return result if took < 3.0 else f"takes {took:.1f} s"
 
 
 def refusal(result, code: int, phrase: str) -> str:

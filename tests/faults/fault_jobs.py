@@ -384,7 +384,7 @@ def serve():
     gc.collect()  # and with it the thread that wrote checkpoints
     gc.freeze()
     torch.set_num_threads(1)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads cannot be forked"

@@ -4,6 +4,8 @@ The rule for a mutant: it is refused with one sentence, or its tensors have the 
 was here before, and are bit for bit what the safetensors library reads from the mutant.
 """
 
+import ctypes
+import gc
 import json
 import re
 import signal
@@ -30,7 +32,7 @@ from rnn_tui.plugin.registry import load_plugin, plugin_record
 SECONDS = 1.0
 """Of the processor, for one file: 0.03 to 0.15 are usual, and more where others want the cores."""
 MEGABYTES = 50
-PATIENCE = 5.0  # seconds after which a file hangs
+PATIENCE = 30.0  # seconds after which a file hangs
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,8 @@ def patience(seconds: float):
 def peak_memory(*, reset: bool = False) -> float:
     """Return the most megabytes that were resident since the last reset."""
     if reset:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # memory that another test gave back would hide what is taken here
         Path("/proc/self/clear_refs").write_text("5")
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 

@@ -204,7 +204,7 @@ def complaints(found, bad=FOURTEEN | MORE, healthy=20, raw=RAW):
     return faults
 
 
-def left_running(mark, seconds=2.0):
+def left_running(mark, seconds=30.0):
     """Return the processes, other than this one, in whose environment `mark` stands, having given them time to end."""
     deadline = time.monotonic() + seconds
     while found := _marked(mark):

@@ -65,7 +65,7 @@ class Terminal:
         self._shown = (self.size, self.raw)
         return "\n".join(line.rstrip() for line in self._screen.display)
 
-    def wait_for(self, *words, seconds=30, since=0):
+    def wait_for(self, *words, seconds=60, since=0):
         """Read until one of `words` came by among the bytes from `since` on."""
         deadline = time.monotonic() + seconds
         while not any(word.encode() in self.raw[since:] for word in words):
@@ -121,7 +121,7 @@ class Terminal:
         times = psutil.Process(self.pid).cpu_times()
         return times.user + times.system
 
-    def end(self, seconds=30):
+    def end(self, seconds=60):
         """Wait for the end; return the exit code, 128 and the signal's number where that ended it; None if it lives."""
         deadline = time.monotonic() + seconds
         while self.alive:

@@ -63,7 +63,7 @@ class Looker:
         """Press a key that asks for something, and paste each of `texts` as the answer."""
         for text in texts:
             await self.pilot.press(key)
-            await self.until(lambda: isinstance(self.app.focused, Input), f"for {where} to ask", 5)
+            await self.until(lambda: isinstance(self.app.focused, Input), f"for {where} to ask")
             if not isinstance(self.app.focused, Input):
                 return
             self.app.focused.value = ""
@@ -72,12 +72,19 @@ class Looker:
             await self.press(where, "enter")
             await self.pilot.press("escape")
 
-    async def until(self, condition, what="", seconds=20.0):
+    async def until(self, condition, what="", seconds=60.0):
         end = time.monotonic() + seconds
         while not condition() and time.monotonic() < end:
             await self.pilot.pause(0.03)
         if not condition():
             self.found.append(f"waited in vain {what}")
+
+
+async def go_to(app, looker, name):
+    """Show a pane and return it when it is there."""
+    app.show_pane(name)
+    await looker.until(lambda: app.current_pane == name, name)
+    return app.pane(name)
 
 
 async def walk(folder, texts, shift, monkeypatch, visits, few=True):
@@ -106,7 +113,7 @@ async def walk(folder, texts, shift, monkeypatch, visits, few=True):
         async with app.run_test(size=(110, 36), notifications=True) as pilot:
             looker = Looker(app, pilot, few)
             found = looker.found
-            await looker.until(lambda: app.ready and app.descriptions is not None)
+            await looker.until(lambda: app.descriptions is not None)
             await looker.look("complaints")
             app.clear_notifications()
             for visit in visits:
@@ -183,8 +190,7 @@ async def converse(app, pilot, looker, words, corpus, folder):
 
 async def compare(app, pilot, looker, words, corpus, folder):
     """The table of runs at three widths, filtered; marked ones side by side; what is said of one; the trash."""
-    app.show_pane("runs")
-    pane = app.pane("runs")
+    pane = await go_to(app, looker, "runs")
     await looker.until(lambda: len(pane._shown) > 3)
     for width in (80, 150, 110)[:: 2 if words.few else 1]:
         await pilot.resize_terminal(width, 36)
@@ -207,9 +213,9 @@ async def compare(app, pilot, looker, words, corpus, folder):
 
 
 async def read_plugins(app, pilot, looker, words, corpus, folder):
-    app.show_pane("plugins")
+    pane = await go_to(app, looker, "plugins")
     for _ in range(1 if words.few else 4):
-        app.pane("plugins").query_one(DataTable).focus()
+        pane.query_one(DataTable).focus()
         await pilot.press("down")
         await looker.look("plugins")
         await pilot.press("t")
@@ -219,8 +225,7 @@ async def read_plugins(app, pilot, looker, words, corpus, folder):
 
 async def measure(app, pilot, looker, words, corpus, folder):
     """The corpus pane: a hostile text under a hostile name, each of its views, its inputs."""
-    app.show_pane("corpus")
-    pane = app.pane("corpus")
+    pane = await go_to(app, looker, "corpus")
     pane.form.offer(["char", "word"])
     pane.tabs.offer(["char", "word"])
     await looker.look("corpus")
@@ -283,8 +288,7 @@ async def prompt(app, pilot, looker, words, corpus, folder):
     model = folder / f"{as_name(words())}.safetensors"
     model.write_bytes(b"x")
     (folder / "prompt.txt").write_text(words.plain())
-    app.show_pane("prompt")
-    pane = app.pane("prompt")
+    pane = await go_to(app, looker, "prompt")
     column = pane.column
     column.choose(model)
     column.load_model()
@@ -329,7 +333,7 @@ async def look_inside(app, pilot, looker, words, corpus, folder):
     """The Inspect pane: a model, text, units, patterns and notes that are hostile; all that can be asked for."""
     model = folder / f"{as_name(words())}.safetensors"
     model.write_bytes(b"x")
-    pane = app.pane("inspect")
+    pane = await go_to(app, looker, "inspect")
     app.open_inspect(str(model), words())
     await looker.until(lambda: pane.trace is not None)
     await looker.look("inspect")
@@ -364,16 +368,17 @@ async def mistype(app, pilot, looker, words, corpus, folder):
             app.pane("inspect").asking.line.value = argument
             await pilot.press("enter")
             await looker.look(f"inspect, {what}")
-    app.show_pane("runs")
-    await looker.until(lambda: len(app.pane("runs")._shown) > 3)
+    pane = await go_to(app, looker, "runs")
+    await looker.until(lambda: len(pane._shown) > 3)
     for place, key in enumerate(("slash", "t", "a", "f2", "E", "l")):
         await looker.answer(f"runs, {key}", key, *ARGUMENTS[place % 3 :: 3])
     app.open_run("series-1")
     await looker.until(lambda: app.pane("train").monitor.history.forecast is not None)
     for key in ("R", "e"):
         await looker.answer(f"train, {key}", key, *ARGUMENTS[::3])
+    pane = await go_to(app, looker, "corpus")
     for argument in ARGUMENTS:
-        app.pane("corpus").look(argument)
+        pane.look(argument)
         await looker.look("no corpus")
 
 

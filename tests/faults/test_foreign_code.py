@@ -56,6 +56,8 @@ ALLOWED = {
     ("rnn_tui/corpus/download.py", "urllib.error"),
     ("rnn_tui/corpus/download.py", "urllib.parse"),
     ("rnn_tui/corpus/download.py", "urllib.request"),
+    # a file: URL, taken apart
+    ("rnn_tui/plugin/source.py", "urllib.parse"),
     # functions of the C library
     ("rnn_tui/plugin/probe.py", "ctypes"),
     ("rnn_tui/plugin/probe.py", "CDLL"),

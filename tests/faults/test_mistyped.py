@@ -79,6 +79,7 @@ def test_a_table_of_no_width_keeps_a_column():
     assert [column.key for column in fitting(0)] == ["name"]
 
 
+@pytest.mark.usefixtures("patient_pilot")
 async def test_two_keys_close_one_dialog():
     """The second of two that come before the first has acted closes nothing, and no screen below."""
     app = App()
@@ -96,6 +97,7 @@ async def test_two_keys_close_one_dialog():
             assert len(app.screen_stack) == 1
 
 
+@pytest.mark.usefixtures("patient_pilot")
 async def test_page_keys_right_after_the_options(tmp_path, monkeypatch):
     """And a cut of nothing leaves the clipboard alone."""
     for name in ("STATE", "CACHE", "CONFIG", "DATA"):

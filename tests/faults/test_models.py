@@ -333,7 +333,7 @@ def test_a_name_is_looked_up_and_never_imported(models, tmp_path, monkeypatch, f
     def load_plugin(kind, record, path):
         return importlib.import_module(record["name"])
 
-    monkeypatch.setattr(model_file, "_load_plugin", load_plugin)
+    monkeypatch.setattr(model_file, "load_recorded", load_plugin)
     assert imported(models, tmp_path, NAMES[:1], monkeypatch) == NAMES[:1] * 2
     figures(
         "models",

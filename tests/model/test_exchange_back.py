@@ -92,7 +92,7 @@ def test_another_architecture_can_take_them(arch, options, tmp_path):
 @pytest.mark.parametrize(
     ("arch", "options", "message"),
     [
-        ("gru", {}, "reset=after has an equal there; --arch nn-gru takes them"),
+        ("gru", {}, "reset=after has an equal there; the architecture nn-gru takes them"),
         ("lstm", {}, r"an nn\.GRU has other gates than an LSTM"),
         ("nope", {}, "there is no architecture 'nope'"),
         ("nn-gru", {"x": "1"}, "has no option 'x'"),
@@ -166,12 +166,24 @@ def test_a_vocabulary_with_a_token_of_its_own_for_what_is_unknown(tmp_path):
     torch.testing.assert_close(found, expected)
 
 
+def test_words_and_the_end_of_a_line(tmp_path):
+    words = ["<unk>", "\n", "the", ".", *(f" {letter}" for letter in "abcdefghi")]
+    assert len(words) == V
+    save(Stranger(), tmp_path / "w")
+    (tmp_path / "v.json").write_text(json.dumps(words))
+    _, tokenizer, *_ = imported(tmp_path / "w", Vocabulary(tmp_path / "v.json", "word"))
+    assert sorted(map(tokenizer.token_text, range(V))) == sorted(words)
+
+
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
         ('["a", "a"]', InputError, "'a' stands twice"),
         ('{"a": 1, "b": 2}', InputError, "a vocabulary is a JSON list"),
         ("[1, 2]", InputError, "a vocabulary is a JSON list"),
+        # which "10" < "2" would put in another order, and which cannot be sorted at all
+        (json.dumps({s: str(n) for n, s in enumerate(SYMBOLS)}), InputError, "texts and numbers from 0 on"),
+        ('{"a": 0, "b": "1"}', InputError, "a vocabulary is a JSON list"),
         ("[]", InputError, "a vocabulary is a JSON list"),
         ("[", InputError, "not JSON"),
         (
@@ -195,7 +207,7 @@ def test_a_vocabulary_that_will_not_do(text, error, message, tmp_path):
 
 def test_it_does_not_guess_a_tokenizer(tmp_path):
     save(Stranger(), tmp_path / "w")
-    with pytest.raises(UsageError, match=r"add --like .* or --vocabulary"):
+    with pytest.raises(UsageError, match=r"a run or model file to read like, .* or a vocabulary"):
         import_torch(tmp_path / "w")
 
 
@@ -209,6 +221,23 @@ def test_a_pickle_is_not_opened_and_converting_it_is_shown(tmp_path):
     code = "\n".join([first, *rest]).replace("'m.", f"'{tmp_path}/m.")
     exec(code, names)
     assert set(safetensors.torch.load_file(tmp_path / "m.safetensors")) == set(Stranger().state_dict())
+
+
+def test_a_file_is_not_called_a_pickle_for_its_name(like, tmp_path):
+    (tmp_path / "pickles").mkdir()
+    with pytest.raises(BadModelFile, match="No such file"):
+        import_torch(tmp_path / "pickles" / "w", like)
+    safetensors.torch.save_file({"a": torch.zeros(2)}, tmp_path / "pickles" / "w")
+    with pytest.raises(BadModelFile, match="has no tensor named weight_ih_l0"):
+        import_torch(tmp_path / "pickles" / "w", like)
+
+
+def test_layers_that_read_nothing(like, tmp_path):
+    tensors = Stranger().state_dict()
+    name = next(name for name in tensors if name.endswith("weight_ih_l0"))
+    safetensors.torch.save_file(tensors | {name: torch.zeros(len(tensors[name]), 0)}, tmp_path / "w")
+    with pytest.raises(BadModelFile, match=r"weight_ih_l0' is \[\d+, 0\], not \(gates"):
+        import_torch(tmp_path / "w", like)
 
 
 def test_what_is_damaged_is_refused(like, tmp_path):

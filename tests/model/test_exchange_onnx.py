@@ -120,7 +120,7 @@ def test_what_computes_something_else_is_not_written(tmp_path, monkeypatch):
 
 def test_both_ways_have_no_step(tmp_path):
     model, header, tokenizer = make(bidirectional=True, task="aligned")
-    with pytest.raises(UsageError, match="has no step; use --graph sequence"):
+    with pytest.raises(UsageError, match="has no step; use the graph sequence"):
         export_onnx(model, header, tokenizer, tmp_path / "m.onnx", graph="step")
     model, header, tokenizer = make("gru", options={"reset": "before"}, bidirectional=True, task="aligned")
     with pytest.raises(UsageError, match="ONNX reads in both directions only what has"):
@@ -129,9 +129,7 @@ def test_both_ways_have_no_step(tmp_path):
 
 def test_missing_packages_and_how_to_install_them(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else "there")
-    with pytest.raises(
-        UsageError, match=r"needs the packages onnxscript; install them with: .*rnn-tui\[onnx\]"
-    ):
+    with pytest.raises(UsageError, match=r"needs the package onnxscript; install it with: .*rnn-tui\[onnx\]"):
         export_onnx(*make(), tmp_path / "m.onnx")
 
 

@@ -142,7 +142,7 @@ def test_a_long_vocabulary_is_left_to_the_settings(monkeypatch):
 
 def test_what_torch_has_not_is_refused_with_the_reason(tmp_path):
     model, header, tokenizer = make("gru", options={"reset": "before"})
-    with pytest.raises(UsageError, match=r"reset gate acts before .* --format onnx takes any cell"):
+    with pytest.raises(UsageError, match=r"reset gate acts before .* the format onnx takes any cell"):
         export_torch(model, header, tokenizer, tmp_path / "w")
     assert not (tmp_path / "w").exists()
 

@@ -219,7 +219,7 @@ def test_a_safetensors_file_of_something_else(tmp_path):
 
 def test_without_the_plugins(saved, monkeypatch):
     monkeypatch.setenv("RNN_TUI_PLUGINS", "")
-    with pytest.raises(PluginError, match="from the package rnn-tui .*RNN_TUI_PLUGINS"):
+    with pytest.raises(PluginError, match=r"from the package rnn-tui .*RNN_TUI_PLUGINS"):
         load_model(saved[0])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rnn_tui.plugin import installing
-from rnn_tui.plugin.installing import install_command, is_package_name
+from rnn_tui.plugin.installing import install_command, is_package_name, uninstall_command
 
 
 @pytest.fixture
@@ -124,3 +124,13 @@ def test_what_a_file_names_is_a_package_or_it_is_not():
     assert not any(
         map(is_package_name, ["", "-r x", "--index-url=x", "a b", "a;b", "x" * 201, "a/b", "é", "a\n"])
     )
+
+
+def test_what_takes_a_package_out_is_of_the_same_tool(prefix):
+    assert uninstall_command("own") == "/env/bin/python -m pip uninstall own"
+    (prefix / "pipx_metadata.json").write_text(json.dumps({"main_package": {"package": "rnn-tui"}}))
+    assert uninstall_command("own") == "pipx uninject rnn-tui own"
+    (prefix / "uv-receipt.toml").write_text(
+        '[tool]\nrequirements = [{ name = "rnn-tui" }, { name = "O.wn", editable = "/own" }, { name = "kept" }]\n'
+    )
+    assert uninstall_command("o-wn") == "uv tool install rnn-tui --with kept"

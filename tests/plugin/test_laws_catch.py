@@ -285,9 +285,14 @@ class Raises(Elman):
 CASES = [
     (Undocumented, "it_declares_itself", "no docstring", []),
     (OfAnotherVersion, "it_declares_itself", "api_version|expected  1|came      2", []),
-    (OfNoSize, "it_declares_itself", "output_size|came      None|does not set self.output_size", ["shapes"]),
+    (OfNoSize, "it_runs", "output_size|came      None|does not set self.output_size", ["shapes"]),
     (Unhelpful, "it_declares_itself", "option scale has no help|description=", []),
-    (FailsAtOneChoice, "every_option_runs_at_its_ends", "option shape='square'|KeyError: 'square'", []),
+    (
+        FailsAtOneChoice,
+        "every_option_runs_at_its_ends",
+        "option shape='square'|KeyError: 'square'\nin        |test_laws_catch.py:|self.sides",
+        [],
+    ),
     (FailsAtZero, "every_option_runs_at_its_ends", "option scale=0.0|came      NaN or infinity", []),
     (
         TooLargeAtItsEnd,
@@ -308,7 +313,12 @@ CASES = [
         "a state as before: float64 (3, 8)|came      (float64 (3, 8))",
         ["a_reset_is_a_fresh_start"],
     ),
-    (Squeezes, "shapes", "1 rows of 6 positions|an axis of size 1", ["a_reset_is_a_fresh_start"]),
+    (
+        Squeezes,
+        "shapes",
+        "1 rows of 6 positions|an axis of size 1",
+        ["a_reset_is_a_fresh_start", "rows_do_not_mix"],
+    ),
     (
         HasTorchsStates,
         "shapes",

@@ -70,6 +70,13 @@ class ResetsLate(Plain):
         return super().forward(xs, state, reset=reset)
 
 
+class ResetsToZeros(Plain):
+    """Broken: its state does not begin there."""
+
+    def initial_state(self, batch_size, **more):
+        return super().initial_state(batch_size, **more) + 0.5
+
+
 class ResetsEveryRow(Plain):
     """Broken."""
 
@@ -195,10 +202,11 @@ CASES = [
     (
         IgnoresResets,
         "a_reset_is_a_fresh_start",
-        "in row 0 at position 0; from there on, beside a fresh row",
+        "in row 0 at position 0; from there on, beside a fresh row|likely    reset is ignored",
         [],
     ),
-    (ResetsLate, "a_reset_is_a_fresh_start", "before the input of that position", []),
+    (ResetsLate, "a_reset_is_a_fresh_start", "likely    a reset comes one position late", []),
+    (ResetsToZeros, "a_reset_is_a_fresh_start", "likely    a reset gives zeros: put initial_state", []),
     (ResetsEveryRow, "a_reset_is_a_fresh_start", "the other rows, beside no reset|row by row", []),
     (IsAnotherForTwoRows, "rows_do_not_mix", "without row 1|depends on how many there are", []),
     (Grows, "a_long_sequence_stays_finite", "over 1000 positions|NaN or infinity at position 6|no gate", ...),

@@ -38,6 +38,14 @@ class FailsAtItsLeast(CharTokenizer):
         return super().train(texts, None)
 
 
+class FailsAlways(FailsAtItsLeast):
+    """Broken: whatever the option."""
+
+    @classmethod
+    def train(cls, texts, options):
+        raise ZeroDivisionError("no vocabulary")
+
+
 class ForgetsAccents(CharTokenizer):
     """Broken."""
 
@@ -132,6 +140,14 @@ class LosesItsState(CharTokenizer):
         return cls(super().from_state(state)._symbols[:-1])
 
 
+class KeepsSurrogates(CharTokenizer):
+    """Broken."""
+
+    @classmethod
+    def train(cls, texts, options):
+        return cls("".join(sorted(set("".join(texts)))))
+
+
 class BelievesItsState(ByteTokenizer):
     """Broken."""
 
@@ -151,6 +167,8 @@ class StumblesOverItsState(CharTokenizer):
 CASES = [
     (Undocumented, "it_declares_itself", "no docstring"),
     (FailsAtItsLeast, "every_option_trains_at_its_ends", "max_vocabulary=0|ZeroDivisionError: no vocabulary"),
+    (FailsAtItsLeast, "every_option_trains_at_its_ends", "likely    the bounds or choices of the option"),
+    (FailsAlways, "every_option_trains_at_its_ends", "likely    nothing of this option: with its defaults"),
     (
         ForgetsAccents,
         "round_trip_of_the_training_text",
@@ -173,10 +191,11 @@ CASES = [
     (CutsWordsAtPieces, "encoding_streams", "encode_stream([|hold back what may still grow"),
     (CountsPieces, "training_streams", "train([|blocks of a fixed size"),
     (DecodesByteByByte, "streamed_text_has_no_half_characters", "token 195|getincrementaldecoder"),
-    (DecodesByteByByte, "decoding_streams", "one by one, then flush()|as decode gives"),
+    (DecodesByteByByte, "decoding_streams", "one by one, then flush()|as decode gives|each token by itself"),
     (DecodesListsOnly, "decoding_streams", "[0, 0, 0] as an array"),
     (HasAnInvisibleToken, "every_token_can_be_shown", "token_text(7)|came      ''"),
     (LosesItsState, "state_survives_json", "was written as JSON, read and given to from_state()"),
+    (KeepsSurrogates, "state_survives_json", "lone surrogates|UnicodeEncodeError|so that they are unknown"),
     (BelievesItsState, "a_hostile_state_is_refused", "from_state(None)|ValueError|is not looked at"),
     (
         StumblesOverItsState,

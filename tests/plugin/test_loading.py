@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 
 import pytest
 
@@ -88,8 +89,11 @@ def _raised(function):
 def test_an_error_is_blamed_on_the_plugin_in_whose_code_it_arose(installed):
     installed("bad-dist", GOOD, tokenizer="bad")
     tokenizer = load_plugin("tokenizer", "bad").from_state({})
-    found = blamed(_raised(lambda: tokenizer.vocab_size))
+    error = _raised(lambda: tokenizer.vocab_size)
+    line = traceback.extract_tb(error.__traceback__)[-1].lineno
+    found = blamed(error)
     assert str(found).startswith("tokenizer bad (bad-dist 1.0): ValueError: invalid literal for int()")
+    assert str(found).endswith(f" in line {line} of bad_dist.py")
     assert found.exit_code == 8
     assert blamed(_raised(lambda: int("few"))) is None
 

@@ -1,5 +1,6 @@
 """The registry: found by metadata, loaded one by one, each fault a row of its own."""
 
+import hashlib
 import subprocess
 import sys
 
@@ -30,11 +31,14 @@ def test_our_own_are_found_and_load():
 def test_a_third_party_plugin_is_found_without_import(installed):
     installed("other-dist", "raise RuntimeError('imported')", version="2.1", tokenizer="zippy")
     assert _names("tokenizer") == ["byte", "char", "word", "zippy"]
+    source = b"other_dist.py\0raise RuntimeError('imported')"
     assert plugin_record("tokenizer", "zippy") == {
         "name": "zippy",
         "distribution": "other-dist",
         "version": "2.1",
+        "source": hashlib.sha256(source).hexdigest()[:16],
     }
+    assert "source" not in plugin_record("tokenizer", "char")
     assert "other_dist" not in sys.modules
 
 
@@ -128,6 +132,7 @@ def test_a_full_name_is_always_right(installed):
     installed("other-dist", tokenizer="zippy", version="2.1")
     assert find_plugin("tokenizer", "other-dist:zippy") == find_plugin("tokenizer", "zippy")
     record = plugin_record("tokenizer", "other-dist:zippy")
+    assert record.pop("source")
     assert record == {"name": "other-dist:zippy", "distribution": "other-dist", "version": "2.1"}
     assert recorded_name(record) == recorded_name(plugin_record("tokenizer", "zippy")) == "other-dist:zippy"
     with pytest.raises(UsageError, match="there is no tokenizer 'third-dist:zippy'"):

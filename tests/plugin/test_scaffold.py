@@ -115,6 +115,16 @@ def test_what_is_written_is_formatted_and_parses(form, name, tmp_path):
     assert "${{ matrix.python }}" in (new.path / ".github/workflows/tests.yml").read_text()
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["ab", "long-name-of-a-cell-thirty-two-c"])
+def test_comments_of_shell_lines_stand_below_each_other(form, name, tmp_path):
+    lines = scaffold(name, form, tmp_path).files["README.md"].splitlines()
+    places = [line.index("  # ") for line in lines if "  # " in line]
+    assert len(places) >= 3
+    assert len(set(places)) == 1
+    assert min(places) == max(len(line.partition("  # ")[0].rstrip()) for line in lines if "  # " in line)
+
+
 def test_the_author_is_in_the_metadata(tmp_path):
     def authors(text):
         new = scaffold("mine", "cell", tmp_path, author=text)

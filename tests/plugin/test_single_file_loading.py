@@ -168,7 +168,8 @@ def test_each_failure_is_its_own_row_and_names_the_line(folder, monkeypatch):
         "exits": "importing exits.py:Good failed in line 2: SystemExit: goodbye",
         "crashes": "its import ended the process (SIGSEGV)",
         "hangs": "its import takes longer than 4 s",
-        "late": "importing late.py:Good failed: SyntaxError: 'return' outside function (late.py, line 5)",
+        "late": "importing late.py:Good failed: SyntaxError: 'return' outside function in line 5 of "
+        f"{folder / 'late.py'}: return 3",
         "old": "written for plugin interface 2, this rnn-tui has 1; install versions that go together",
     }
     assert all(found[name].advice.startswith(f"mend {folder / name}.py, or") for name in errors)

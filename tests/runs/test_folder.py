@@ -16,6 +16,8 @@ from rnn_tui.runs.folder import (
     create_run,
     export_model,
     find_run,
+    free_name,
+    numbered,
     remove_run,
 )
 from rnn_tui.runs.lock import RunLock
@@ -105,6 +107,33 @@ def test_a_taken_name_is_left_alone(tmp_path: Path, thing: str) -> None:
     with pytest.raises(BusyError, match="already a run named a"):
         create_run(tmp_path / "runs", "a", CONFIG)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_first_number_that_no_run_has(tmp_path: Path) -> None:
+    for name in ("fox-1", "fox-3", "dog-2"):
+        create_run(tmp_path, name, CONFIG)
+    assert [free_name(tmp_path, base) for base in ("fox", "dog", "cat")] == ["fox-2", "dog-1", "cat-1"]
+
+
+def test_a_number_that_somebody_else_takes_meanwhile(tmp_path: Path) -> None:
+    tried = []
+
+    def make(name: str) -> RunFolder:
+        tried.append(name)
+        if len(tried) < 3:
+            create_run(tmp_path, name, CONFIG)
+        return create_run(tmp_path, name, CONFIG)
+
+    assert numbered(tmp_path, "fox", make).name == "fox-3"
+    assert tried == ["fox-1", "fox-2", "fox-3"]
+
+
+def test_what_is_busy_for_another_reason_is_not_tried_for_ever(tmp_path: Path) -> None:
+    def make(name: str) -> RunFolder:
+        raise BusyError("the corpus is being written")
+
+    with pytest.raises(BusyError, match="corpus"):
+        numbered(tmp_path, "fox", make)
 
 
 def test_of_twenty_creators_of_one_name_one_wins(tmp_path: Path) -> None:

@@ -4,9 +4,8 @@ import dataclasses
 
 import msgspec
 
-from rnn_tui.plugin.registry import find_plugin
 from rnn_tui.score import cache
-from rnn_tui.score.card import Card, Contender, Plan, Row, document, rows_of, solved_of
+from rnn_tui.score.card import Card, Cell, Contender, Plan, Row, document, rows_of, solved_of
 from rnn_tui.score.summary import summarise
 from rnn_tui.score.wire import Measure, Point, Rate, Speed, Training
 
@@ -75,6 +74,25 @@ def test_the_best_as_shown():
     same = dataclasses.replace(found["copy", 10], cells={"a": found["copy", 10].cells["gru"]})
     assert same.best == set()
     assert dataclasses.replace(found["text", 0], better="").best == set()
+
+
+def best(*scores, spread=0.0, better="high"):
+    """Of architectures a, b, c ... with these scores, and seeds so far apart."""
+    cells = {
+        name: Cell(value=score, least=score - spread, most=score, score=score, seeds=3)
+        for name, score in zip("abc", scores, strict=False)
+    }
+    row = dataclasses.replace(rows()["copy", 50], chance=0.0, better=better, cells=cells)
+    return "".join(sorted(row.best))
+
+
+def test_no_best_where_nothing_tells_it():
+    assert best(0.03, 0.0, 0.01) == ""  # a guess
+    assert best(0.1, 0.0) == "a"
+    assert best(0.99, 0.98) == ""
+    assert best(0.99, 0.98, 0.96) == "a"
+    assert best(0.9, 0.7, spread=0.1) == "a"
+    assert best(0.9, 0.7, spread=0.3) == ""  # the best is as far from itself
 
 
 def test_solved_from_the_first_on():
@@ -154,9 +172,20 @@ def test_the_sentence_of_what_is_there():
         ),
     )
     assert summarise(everything)[0].startswith(
-        "mine remembers 100 or more steps; adds over no length that was tested; nests brackets to depth 3; reads at"
+        "mine remembers 100 or more steps; solved no length of adding; nests brackets to depth 3; reads at"
     )
     assert summarise(dataclasses.replace(alone, rows=(), solved={})) == ()
+
+
+def test_what_none_solved_is_said_once():
+    solved = {
+        "mine": {"copy": 0, "adding": 0, "brackets": 0},
+        "gru": {"copy": 0, "adding": 0, "brackets": 2},
+        "rnn": {"copy": 0, "adding": 0, "brackets": 0},
+    }
+    first, second = summarise(dataclasses.replace(card(), solved=solved, rates=()))
+    assert first == "none of the three solved a lag of copying or a length of adding"
+    assert second == "mine solved no depth of brackets; reads at 2.50 bits per character (gru 2.25)"
 
 
 def test_the_document_is_json():
@@ -182,15 +211,3 @@ def test_the_place_depends_on_everything():
     assert cache.place(about) == cache.place(dict(reversed(about.items())))
     for other in ({"seeds": [1]}, {"torch": "3"}, {"plugin": ["a", "2"]}):
         assert cache.place(about | other) != cache.place(about)
-
-
-def test_the_digest_is_of_the_sources(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(tmp_path))
-    module = tmp_path / "score_digest_probe.py"
-    module.write_text("a = 1")
-    info = dataclasses.replace(find_plugin("architecture", "gru"), target="score_digest_probe:A")
-    first = cache.source_hash(info)
-    module.write_text("a = 2")
-    assert first is not None
-    assert cache.source_hash(info) not in (None, first)
-    assert cache.source_hash(dataclasses.replace(info, target="nowhere_at_all:A")) is None

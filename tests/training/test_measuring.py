@@ -114,7 +114,7 @@ def test_baselines_are_of_the_tokens_that_are_validated_on(make, settings, text)
     start = run.events()[0].data
     assert (start["tokens_validation"], start["baselines"]["trigram"]) == (201, expected.trigram)
     assert {e.data["tokens"] for e in run.events() if e.kind == "validation"} == {200}
-    assert len(held_out) > 1000
+    assert len(held_out) > 400
 
 
 def test_with_automatic_intervals_the_first_validation_comes_early(make, text, monkeypatch):

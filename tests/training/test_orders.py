@@ -42,7 +42,7 @@ def test_commands_while_it_runs(make, wait_for, text):
     time.sleep(0.2)
     assert process.poll() is None
     send(run, "stop")
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert run.events()[-1].data["reason"] == "stopped"
     assert read_status(run).state == "stopped"
 

@@ -25,7 +25,7 @@ def gate(monkeypatch):
     gate.set()
 
     def save(*args, **more):
-        assert gate.wait(30)
+        assert gate.wait(60)
         return real(*args, **more)
 
     monkeypatch.setattr(checkpoint, "save", save)

@@ -113,7 +113,12 @@ def kill_at(monkeypatch):
 def automatic(make, text):
     def made(name, **more):
         runtime = {"threads": 0, "engine": "auto"} | more.pop("runtime", {})
-        model = {"arch": "rnn", "hidden_size": 16, "dropout": 0.2}
+        model = {
+            "arch": "rnn",
+            "hidden_size": 16,
+            "num_layers": 1,
+            "dropout": 0.2,
+        }  # a layer is traced at each start
         return make(name, text, runtime=runtime, checkpoint=EVERY_TEN, model=model, **more)
 
     return made
@@ -494,11 +499,11 @@ def test_the_thread_that_compiles_is_waited_for():
 
     def compile_ahead():
         begun.set()
-        ends.wait(30)
+        ends.wait(60)
         return "half a sentence"
 
     ahead = Ahead(SimpleNamespace(compile_ahead=compile_ahead))
-    assert begun.wait(30)
+    assert begun.wait(60)
     assert not ahead.done
     ends.set()
     ahead.join()

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,6 +32,11 @@ def test_a_run_from_start_to_end(make, text):
     assert [e.step for e in run.events() if e.kind == "train"] == [4, 8, 12, 16, 20, 24, 28, 30]
     status = read_status(run)
     assert (status.state, status.step, status.best_loss) == ("finished", 30, min(losses))
+    points = [e.data for e in run.events() if e.kind == "train"]
+    tokens = np.diff([0, *(point["tokens"] for point in points)])
+    seconds = tokens / [point["tokens_per_second"] for point in points]
+    assert status.tokens_per_second == pytest.approx(tokens.sum() / seconds.sum())
+    assert kinds.index("evaluation") == kinds.index("note") + 1
     assert run.model_path.exists()
     assert not run_state(run).alive
 
@@ -106,7 +112,7 @@ def test_minutes_are_a_budget(make, text):
     run = make("a", text, budget={"steps": 0, "minutes": 0.02})
     begin = time.monotonic()
     assert run.train() == 0
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
     end = run.events()[-1].data
     assert end["elapsed"] >= 1.2
     assert checkpoint.find(run.checkpoints)[0].step == end["steps"]

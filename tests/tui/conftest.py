@@ -26,6 +26,12 @@ START: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def patient(request: pytest.FixtureRequest) -> None:
+    """Every app here is driven by a pilot."""
+    request.getfixturevalue("patient_pilot")
+
+
 class FakeRun:
     """A run whose worker is this test."""
 
@@ -135,7 +141,7 @@ def screen_text() -> Callable[[Any], str]:
 def until() -> Callable[..., Awaitable[None]]:
     """Wait for what a thread will bring about; fails with the screen when it does not."""
 
-    async def wait(pilot: Any, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def wait(pilot: Any, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -169,6 +175,7 @@ def open_runs(until: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[
 
     async def show(pilot: Any, count: int) -> Any:
         await pilot.press("5")
+        await until(pilot, lambda: pilot.app.current_pane == "runs")
         pane = pilot.app.pane("runs")
         pane._timer.pause()  # so that a test says when it looks
         await until(pilot, lambda: len(pane._shown) == count and pane.chosen != "")

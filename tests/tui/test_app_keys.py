@@ -76,9 +76,8 @@ async def test_a_key_of_a_user_acts_and_is_shown(runs_dir: Any, until: Any, scre
     chosen = Preferences(keys={"app.help": "f12", "train.nonsense": "a"}, theme="no-such-theme")
     app = RnnTuiApp(runs_dir, preferences=chosen)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
-        await until(pilot, lambda: app.ready)
-        assert "there is no theme 'no-such-theme'" in screen_text(app)
-        assert "there is no 'train.nonsense'" in screen_text(app)
+        await until(pilot, lambda: "there is no theme 'no-such-theme'" in screen_text(app))
+        await until(pilot, lambda: "there is no 'train.nonsense'" in screen_text(app))
         await pilot.press("question_mark")
         await pilot.pause()
         assert not isinstance(app.screen, Help)
@@ -91,7 +90,6 @@ async def test_a_key_of_a_user_acts_and_is_shown(runs_dir: Any, until: Any, scre
 async def test_jump_settings_and_undo(runs_dir: Any, until: Any, screen_text: Any) -> None:
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await until(pilot, lambda: app.ready)
         await pilot.press("alt+1")
         await until(pilot, lambda: app.current_pane == "corpus")
         await pilot.press("ctrl+g")

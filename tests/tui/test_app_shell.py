@@ -16,6 +16,7 @@ from rnn_tui.tui.crash import write_report
 from rnn_tui.tui.dialogs import Help
 from rnn_tui.tui.memory import read_memory, write_memory
 from rnn_tui.tui.panes.base import Pane
+from rnn_tui.tui.panes.prompt import PromptPane
 
 pytestmark = pytest.mark.usefixtures("no_children")
 
@@ -26,7 +27,7 @@ async def test_panes_by_key_by_click_and_while_typing(runs_dir: Path, until: Any
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(80, 24)) as pilot:
         assert app.current_pane == "train"
-        await until(pilot, lambda: app.ready)
+        assert [pane.id for pane in app.query(Pane)] == ["train"]
         for number, name in enumerate(PANES, 1):
             await pilot.press(f"alt+{number}")
             assert app.current_pane == name
@@ -41,26 +42,15 @@ async def test_panes_by_key_by_click_and_while_typing(runs_dir: Path, until: Any
         assert app.current_pane == "runs"
 
 
-async def test_every_pane_composes_without_overflow(runs_dir: Path, until: Any) -> None:
-    for size in ((80, 24), (140, 45)):
-        app = RnnTuiApp(runs_dir)
-        async with app.run_test(size=size) as pilot:
-            await until(pilot, lambda app=app: app.ready)  # type: ignore[misc]
-            for number in range(1, 7):
-                await pilot.press(f"alt+{number}")
-                await pilot.pause(0.1)
-                for widget in app.query("*"):
-                    if widget.display and widget.region.area:
-                        assert widget.region.right <= size[0], (number, widget)
-
-
-async def test_footer_has_at_most_eight_hints_at_80_columns(runs_dir: Path, until: Any) -> None:
+@pytest.mark.parametrize("size", [(80, 24), pytest.param((140, 45), marks=pytest.mark.slow)])
+async def test_every_pane_composes_without_overflow(runs_dir: Path, size: tuple[int, int]) -> None:
     app = RnnTuiApp(runs_dir)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.ready)
+    async with app.run_test(size=size) as pilot:
         for number in range(1, 7):
             await pilot.press(f"alt+{number}")
-            await pilot.pause()
+            for widget in app.query("*"):
+                if widget.display and widget.region.area:
+                    assert widget.region.right <= size[0], (number, widget)
             shown = {
                 active.binding.action
                 for active in app.screen.active_bindings.values()
@@ -72,18 +62,20 @@ async def test_footer_has_at_most_eight_hints_at_80_columns(runs_dir: Path, unti
 async def test_help_and_palette_come_from_the_table(runs_dir: Path, until: Any, screen_text: Any) -> None:
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(100, 40)) as pilot:
-        await until(pilot, lambda: app.ready)
+        for number in range(1, 7):
+            await pilot.press(f"alt+{number}")
         commands = [command.title for command in app.get_system_commands(app.screen)]
-        for title, table, node in app.tables():
+        for title, table, name in app.tables():
+            node = app.pane(name) if name else app
             for row in table:
                 assert isinstance(row, Binding)
                 assert row.tooltip
                 # what the table names can be done
-                name = row.action.split("(")[0]
-                assert hasattr(node, f"action_{name}") or any(
-                    hasattr(child, f"action_{name}") for child in node.query("*")
-                ), (title, row.action)
-                wanted = row.description if node is app else f"{title}: {row.description}"
+                method = f"action_{row.action.split('(')[0]}"
+                assert hasattr(node, method) or any(hasattr(child, method) for child in node.query("*")), (
+                    title, row.action,
+                )  # fmt: skip
+                wanted = f"{title}: {row.description}" if name else row.description
                 assert any(command.startswith(wanted) for command in commands), wanted
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, Help))
@@ -107,16 +99,42 @@ async def test_quit_by_q_and_ctrl_q(runs_dir: Path) -> None:
         assert app.return_code == 0
 
 
-async def test_a_pane_asked_for_too_early_comes_when_it_is_there(runs_dir: Path, until: Any) -> None:
+async def test_a_pane_is_built_once_when_it_is_first_asked_for(
+    runs_dir: Path, until: Any, monkeypatch: Any
+) -> None:
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.ready)
-        app.ready = False
-        app.new_run({})
-        await pilot.pause()
-        assert not app.query("TrainForm")
-        await app._make_the_rest()
-        await until(pilot, lambda: bool(app.query("TrainForm")))
+        await until(pilot, lambda: app.descriptions is not None)
+        for name in ("corpus", "plugins", "corpus", "plugins"):
+            app.show_pane(name)
+        assert app.current_pane == "train"
+        assert [pane.id for pane in app.query(Pane)] == ["train"]
+        await until(pilot, lambda: app.current_pane == "plugins")
+        assert [pane.id for pane in app.query(Pane)] == ["train", "corpus", "plugins"]
+        assert app.pane("plugins")._known == app.descriptions  # they were known before
+        # what is asked of a pane that is not there is done when it is, and keys go where they would have gone
+        asked: list[str] = []
+        monkeypatch.setattr(PromptPane, "load", lambda self, name, **_: asked.append(name))
+        app.open_prompt("some-run")
+        await until(pilot, lambda: asked == ["some-run"])
+        assert app.current_pane == "prompt"
+        await pilot.press("alt+5", "ctrl+pageup", "ctrl+pageup")
+        assert app.current_pane == "prompt"
+        await pilot.press(*"a b")
+        assert app.pane("prompt").line.input.value == "a b"
+
+
+async def test_help_knows_panes_that_are_not_there(runs_dir: Path, until: Any) -> None:
+    app = RnnTuiApp(runs_dir)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert [title for title, *_ in app.tables()] == [
+            "Train", "Everywhere", *(name.capitalize() for name in PANES if name != "train")
+        ]  # fmt: skip
+        commands = {command.title: command.callback for command in app.get_system_commands(app.screen)}
+        assert [pane.id for pane in app.query(Pane)] == ["train"]
+        commands["Runs: Filter  (/)"]()
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "filter")
+        assert app.current_pane == "runs"
 
 
 async def test_pane_and_theme_are_remembered(runs_dir: Path, until: Any) -> None:

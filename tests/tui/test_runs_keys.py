@@ -34,7 +34,6 @@ async def test_watching_and_what_leads_elsewhere(
     run = finished("one", model={"arch": "lstm", "hidden_size": 77})
     app = RnnTuiApp(runs_dir)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.ready)
         asked: list[tuple[Any, ...]] = []
         monkeypatch.setattr(app, "open_prompt", lambda name: asked.append(("prompt", name)))
         monkeypatch.setattr(app, "open_inspect", lambda name: asked.append(("inspect", name)))
@@ -43,8 +42,8 @@ async def test_watching_and_what_leads_elsewhere(
         resumed: list[str] = []
         monkeypatch.setattr("rnn_tui.runs.supervisor.resume_run", lambda run: resumed.append(run.name))
         pane = await open_runs(pilot, 1)
-        await until(pilot, lambda: "✓ finished" in screen_text(app) and "1.234" in screen_text(app))
-        assert "d Delete" in screen_text(app)
+        for text in ("✓ finished", "1.234", "d Delete"):
+            await until(pilot, lambda text=text: text in screen_text(app))
         await pilot.press("p", "i", "n", "Y")
         assert asked == [
             ("prompt", "one"),
@@ -120,10 +119,9 @@ async def test_deleting_and_bringing_back(
         await until(pilot, lambda: "1 in the trash" in screen_text(app))
         await pilot.press("u")
         await until(pilot, lambda: list(pane._shown) == ["alive", "c", "b", "a"])
-        for _ in range(2):
+        for left in (["alive", "c", "b"], ["alive", "c"]):
             await pilot.press("G", "d")
-            await pilot.pause(0.3)
-        await until(pilot, lambda: list(pane._shown) == ["alive", "c"])
+            await until(pilot, lambda left=left: list(pane._shown) == left)
         await pilot.press("T")
         await until(pilot, lambda: isinstance(app.screen, Trash) and "2 deleted runs" in screen_text(app))
         assert app.screen.query_one(OptionList).option_count == 2

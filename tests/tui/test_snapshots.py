@@ -36,7 +36,7 @@ from rnn_tui.tui.settings_dialog import SettingsDialog
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 ACCEPT = "RNN_TUI_SNAPSHOTS=write python -m pytest tests/tui/test_snapshots.py"
 WRITE = os.environ.get("RNN_TUI_SNAPSHOTS") == "write"  # before `private_home` hides it
-STILL = 1.5 if WRITE else 4.0
+STILL = 1.5 if WRITE else 15.0
 """Seconds without a change after which a screen is taken for settled, though not what it should be."""
 NOW = 1_750_000_000.0
 """2025-06-15 15:06:40 UTC."""
@@ -136,7 +136,7 @@ class Stage:
         await self._until(
             self.pilot,
             lambda: all(one in self._text(self.app) if isinstance(one, str) else one() for one in wanted),
-            30.0,
+            60.0,
         )
 
     async def look(self, name: str, *wanted: Callable[[], object] | str) -> None:
@@ -185,7 +185,7 @@ def stage(
         app = RnnTuiApp(Path("runs"), ascii=ascii, preferences=Preferences(theme=theme))
         async with app.run_test(size=(width, height)) as pilot:
             it = Stage(app, pilot, until, screen_text)
-            await it.until(lambda: app.ready and app.descriptions is not None)
+            await it.until(lambda: app.descriptions is not None)
             yield it
         for name, svg in it.found.items():
             tmp_path.with_name(name).write_text(svg)
@@ -395,13 +395,14 @@ async def test_at_100_columns_in_light(stage: Any, maker: Maker) -> None:
         app.open_run("rnn-stdlib-1")
         await it.look("diverged", "step 505")
         app.open_prompt("lstm-stdlib-2")
-        await it.until("step 1,500")
+        await it.until(lambda: app.current_pane == "prompt", "step 1,500")
         prompt: Any = app.pane("prompt")
         prompt.set_settings(PromptSettings(length=12, seed=7))
         await it.give("def naïve(", "", "class ")
         await it.press("f3")
         await it.look("prompt", "next token", "surprise")
         await it.press("alt+1")
+        await it.until(lambda: app.current_pane == "corpus")
         corpus: Any = app.pane("corpus")
         corpus.look("fables-en")
         await it.look("corpus", "342,590")
@@ -422,12 +423,13 @@ async def test_at_160_columns(stage: Any, maker: Maker) -> None:
         app.open_inspect(
             "lstm-stdlib-2", 'He said "yes, at 10" and Ann said "no".\nThen they went "home" at 11.\n' * 12
         )
+        await it.until(lambda: app.current_pane == "inspect")
         inspect: Any = app.pane("inspect")
         await it.until(lambda: inspect.body.values is not None and inspect.main.map.heat is not None)
         inspect.query_one("InspectSide Select", Select).value = "quotes"
         await it.look("inspect", "underlined in the text")
         app.open_prompt("lstm-stdlib-2")
-        await it.until("step 1,500")
+        await it.until(lambda: app.current_pane == "prompt", "step 1,500")
         prompt: Any = app.pane("prompt")
         prompt.set_settings(PromptSettings(length=30, seed=7))
         await it.give("/compare gru-stdlib-2")

@@ -1,6 +1,7 @@
 """The tail widget in an app: what it shows, what it repaints, where it stands."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from rich.style import Style
@@ -63,7 +64,7 @@ async def test_an_append_repaints_only_the_new_cells(monkeypatch: pytest.MonkeyP
         assert regions == [Region(7, 0, 13, 1), Region(0, 1, 20, 1)]
 
 
-async def test_writes_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_writes_are_gathered(monkeypatch: pytest.MonkeyPatch, until: Any) -> None:
     app = TailApp()
     async with app.run_test(size=(20, 5)) as pilot:
         flushes: list[int] = []
@@ -71,9 +72,8 @@ async def test_writes_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(app.tail, "flush", lambda: (flushes.append(1), real()))
         for _ in range(100):
             app.tail.write("x")
-        await pilot.pause(0.15)
+        await until(pilot, lambda: "".join(app.screen_rows()) == "x" * 100)
         assert len(flushes) == 1
-        assert "".join(app.screen_rows()) == "x" * 100
         await pilot.pause(0.15)
         assert len(flushes) == 1  # nothing runs without writes
 
@@ -171,14 +171,13 @@ async def test_hostile_text_is_inert(size: tuple[int, int]) -> None:
         assert app.is_running
 
 
-async def test_no_color_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_color_is_survived(monkeypatch: pytest.MonkeyPatch, until: Any) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = TailApp()
     async with app.run_test(size=(20, 4)) as pilot:
         app.tail.show_colours("surprise")
         app.tail.write("text", "generated", 3.0)
-        await pilot.pause(0.1)
-        assert app.screen_rows()[0] == "text"
+        await until(pilot, lambda: app.screen_rows()[0] == "text")
 
 
 async def test_selected_text_is_copied_as_one_line() -> None:

@@ -13,7 +13,7 @@ import torch
 from rnn_tui.corpus.config import CorpusConfig
 from rnn_tui.errors import PluginError, RnnTuiError, UsageError
 from rnn_tui.model.config import ModelConfig
-from rnn_tui.model.container import BadModelFile, Container, open_container
+from rnn_tui.model.container import BadModelFile, Container, PickleFile, open_container
 from rnn_tui.model.exchange.finding import Layout, find_layout
 from rnn_tui.model.exchange.notes import MODEL, SETTINGS
 from rnn_tui.model.exchange.reading import read_tensors, reordered, sum_of, twin_from
@@ -27,8 +27,6 @@ from rnn_tui.model.strict_json import parse_json
 from rnn_tui.plugin.loading import describe_error
 from rnn_tui.plugin.options import make_options, parse_options
 from rnn_tui.plugin.registry import load_plugin, plugin_record, recorded_name
-
-_PICKLES = ("torch.save", "pickle")  # what `container` calls them
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,7 @@ def import_torch(
         with open_container(path) as container:
             container.check_memory()
             return _import(container, reads, arch, dict(options or {}))
-    except BadModelFile as error:
-        if not any(word in str(error) for word in _PICKLES):
-            raise
+    except PickleFile:
         target = path.with_suffix(".safetensors").name
         raise BadModelFile(
             f"{path}: a pickle, which may run any code when it is opened; rnn-tui opens none. If you trust it, Python "
@@ -171,8 +167,8 @@ def _base(container: Container, reads: Like | Vocabulary | None) -> _Base:
         own, header = True, parse_header(container.metadata[SETTINGS], path)
     else:
         raise UsageError(
-            f"{path}: does not say how text becomes its numbers; add --like with a run or model file that has its "
-            "tokenizer, or --vocabulary with a JSON list of its tokens"
+            f"{path}: does not say how text becomes its numbers; name a run or model file to read like, which has its "
+            "tokenizer, or a vocabulary: a JSON list of its tokens"
         )
     if header.tokenizer is None:
         return _Base(header, path, len(read_scaling(header, path).columns), own=own)
@@ -259,7 +255,7 @@ def _filled(config: ModelConfig, chosen: _Architecture, twin: Twin, path: Path) 
                 other = f"nn-{twin.kind.lower()}"
                 raise UsageError(
                     f"{path}: the {owner} cannot have the weights of this nn.{twin.kind}: {error}"
-                    + (f"; --arch {other} takes them" if config.arch != other else "")
+                    + (f"; the architecture {other} takes them" if config.arch != other else "")
                 ) from None
             except Exception as error:
                 raise PluginError(f"{owner}: its from_nn fails: {describe_error(error)}") from error
@@ -272,12 +268,8 @@ def _filled(config: ModelConfig, chosen: _Architecture, twin: Twin, path: Path) 
 def _header(base: _Base, config: ModelConfig, chosen: _Architecture, *, trained: bool) -> ModelFile:
     """Return what the model file says beside the weights."""
     header = base.header
-    kept = (
-        "corpus",
-        "fingerprint",
-        "chars_per_token",
-        "bytes_per_token",
-    )  # true of the text, whatever the weights
+    # true of the text, whatever the weights
+    kept = ("corpus", "fingerprint", "chars_per_token", "bytes_per_token")
     training = header.training if trained else {k: v for k, v in header.training.items() if k in kept}
     task = header.config.get("task") or {"name": "aligned" if config.bidirectional else "next-token"}
     return replace(

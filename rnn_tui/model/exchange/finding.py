@@ -119,9 +119,9 @@ def _layers(path: object, prefix: str, layers: Mapping[str, Entry]) -> tuple[str
             f"{path}: tensor {prefix + 'weight_hh_l0'!r} is {list(recurrent.shape)}, not (gates * hidden, hidden) with "
             "4 gates of an LSTM, 3 of a GRU or 1 of an RNN"
         )
-    if len(inputs.shape) != 2:
+    if len(inputs.shape) != 2 or not inputs.shape[1]:
         raise BadModelFile(
-            f"{path}: tensor {prefix + 'weight_ih_l0'!r} is {list(inputs.shape)}, not a matrix"
+            f"{path}: tensor {prefix + 'weight_ih_l0'!r} is {list(inputs.shape)}, not (gates * hidden, inputs)"
         )
     count = 1 + max(int(re.sub(r".*_l(\d+).*", r"\1", name)) for name in layers)
     ways = ("", "_reverse") if any(name.endswith("_reverse") for name in layers) else ("",)

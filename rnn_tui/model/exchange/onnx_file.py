@@ -12,9 +12,9 @@ import torch
 
 from rnn_tui.errors import PluginError, UsageError
 from rnn_tui.files import replace_file
-from rnn_tui.model.exchange.notes import VOCABULARY_LIMIT, notes_of
+from rnn_tui.model.exchange.notes import VOCABULARY, notes_of
 from rnn_tui.model.exchange.onnx_script import script
-from rnn_tui.model.exchange.twin import TOLERANCE, Twin, nonlinearity_of, twin_of
+from rnn_tui.model.exchange.twin import SHAPES, TOLERANCE, Twin, nonlinearity_of, trial_inputs, twin_of
 from rnn_tui.model.header import ModelFile
 from rnn_tui.model.recurrent_model import RecurrentModel, Values
 from rnn_tui.model.state import arrange, leaves
@@ -35,7 +35,6 @@ its dtype and the values of one row."""
 
 _LARGEST = 2**31 - 2**20  # bytes: protobuf takes no more in one piece
 _INITIAL_LIMIT = 100_000  # values of one row's initial state
-_SHAPES = ((1, 1), (3, 7), (2, 33))  # rows and positions of the trial, each twice, the state carried
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def export_onnx(
     bidirectional = bool(header.config["model"]["bidirectional"])
     if bidirectional and graph == "step":
         raise UsageError(
-            "a bidirectional model reads a whole row at once and has no step; use --graph sequence"
+            "a bidirectional model reads a whole row at once and has no step; use the graph sequence"
         )
     made, operator, more = _made(model, owner, graph, bidirectional=bidirectional)
     notes = notes_of(model, header, tokenizer, more)
@@ -104,7 +103,6 @@ def export_onnx(
     data = made.SerializeToString(deterministic=True)
     found = _difference(model, data, owner, graph, bidirectional=bidirectional)
     replace_file(path, data)
-    listed = tokenizer is not None and tokenizer.vocab_size <= VOCABULARY_LIMIT
     return ExportedOnnx(
         path=path,
         graph=graph,
@@ -114,9 +112,9 @@ def export_onnx(
         inputs=_shapes(made.graph.input),
         outputs=_shapes(made.graph.output),
         difference=found,
-        checked=tuple((rows, 1 if graph == "step" else positions) for rows, positions in _SHAPES),
+        checked=tuple((rows, 1 if graph == "step" else positions) for rows, positions in SHAPES),
         script=script(
-            path, graph, tokens=tokenizer is not None, listed=listed, bidirectional=bidirectional,
+            path, graph, tokens=tokenizer is not None, listed=VOCABULARY in notes, bidirectional=bidirectional,
             zeros=notes[INITIAL_STATE] == ZEROS, columns=model.output_size,
         ),
     )  # fmt: skip
@@ -127,7 +125,8 @@ def _check_packages() -> None:
     if missing:
         command = install_command("rnn-tui[onnx]")
         raise UsageError(
-            f"--format onnx needs the packages {', '.join(missing)}; install them with: {command}"
+            f"ONNX needs the package{'s' if missing[1:] else ''} {', '.join(missing)}; install "
+            f"{'them' if missing[1:] else 'it'} with: {command}"
         )
 
 
@@ -148,7 +147,7 @@ def _made(
     names |= {name: f"next.{name}" for layer in before for name in layer}
     twin: Twin | None = None
     try:
-        twin = twin_of(model, owner)
+        twin, _ = twin_of(model, owner)
     except UsageError as error:
         if bidirectional:
             raise UsageError(f"{error}, and ONNX reads in both directions only what has") from None
@@ -212,15 +211,11 @@ def _difference(
     try:
         session = onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
         names = [value.name for value in session.get_inputs()]
-        for rows, positions in _SHAPES:
+        for rows, positions in SHAPES:
             state = template = model.initial_state(rows)
-            for _ in range(2):
+            for _ in range(2):  # the state carried
                 shape = (rows,) if graph == "step" else (rows, positions)
-                inputs = (
-                    torch.randn(*shape, model.output_size, generator=generator)
-                    if isinstance(model.encoder, Values)
-                    else torch.randint(model.output_size, shape, generator=generator)
-                )
+                inputs = trial_inputs(model, shape, generator)
                 given = [inputs] if bidirectional else [inputs, *leaves(state)]
                 found = session.run(None, {n: g.numpy() for n, g in zip(names, given, strict=True)})
                 if graph == "step":

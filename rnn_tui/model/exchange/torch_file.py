@@ -10,16 +10,13 @@ from rnn_tui.errors import InputError, UsageError
 from rnn_tui.files import replace_file
 from rnn_tui.model.container import HEADER_LIMIT
 from rnn_tui.model.exchange.notes import SETTINGS, notes_of
-from rnn_tui.model.exchange.twin import Twin, difference, nonlinearity_of, twin_of
+from rnn_tui.model.exchange.twin import Twin, nonlinearity_of, twin_of
 from rnn_tui.model.header import ModelFile
 from rnn_tui.model.packing import Block
 from rnn_tui.model.recurrent_model import Embedding, OneHot, RecurrentModel
 from rnn_tui.model.strict_json import VALUES_LIMIT, values_in
 from rnn_tui.plugin.tokenizer import Tokenizer
 
-EMBEDDING = "embedding"
-HEAD = "head"
-RECURRENT = "rnn"
 SUM = "weights_sha256"
 """In the notes: of the tensors' bytes. With it a file that comes back unchanged keeps the figures of its training."""
 
@@ -66,16 +63,15 @@ def export_torch(
     """
     owner = "architecture {name} ({distribution} {version})".format_map(header.architecture)
     try:
-        twin = twin_of(model, owner)
+        twin, found = twin_of(model, owner)
     except UsageError as error:
         raise UsageError(
-            f"{error}; its model file is a plain safetensors file under its own names, and --format onnx takes any cell"
+            f"{error}; its model file is a plain safetensors file under its own names, and the format onnx takes "
+            "any cell"
         ) from None
-    found = difference(model, twin, owner)
     tensors = dict(twin.state_dict())
-    one_hot = isinstance(model.encoder, OneHot)
-    if one_hot and identity:
-        tensors[f"{EMBEDDING}.weight"] = torch.eye(model.output_size)
+    if identity and isinstance(model.encoder, OneHot):
+        tensors["embedding.weight"] = torch.eye(model.output_size)
     more = {"kind": twin.kind, "nonlinearity": nonlinearity_of(twin.rnn)}
     notes = notes_of(model, header, tokenizer, more)
     packed = Block().pack(tensors)
@@ -146,7 +142,8 @@ def _remarks(model: RecurrentModel, *, identity: bool) -> tuple[str, ...]:
     notes = []
     if isinstance(model.encoder, OneHot) and not identity:
         notes.append(
-            "tokens enter as one-hot vectors: there is no embedding.weight; --identity-embedding writes one"
+            "tokens enter as one-hot vectors: there is no embedding.weight; an identity embedding is written where it "
+            "is asked for"
         )
     if model.tied:
         notes.append(

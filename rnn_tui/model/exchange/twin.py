@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from rnn_tui.errors import PluginError, UsageError
 from rnn_tui.model.recurrence import Bidirectional, Unroll
-from rnn_tui.model.recurrent_model import Embedding, OneHot, RecurrentModel
+from rnn_tui.model.recurrent_model import Embedding, RecurrentModel, Values
 from rnn_tui.plugin.core import Cell, Core
 from rnn_tui.plugin.loading import describe_error
 
@@ -21,7 +21,8 @@ TOLERANCE = 1e-4
 """Of the largest output, or of 1 where that is smaller. Trained models differed by a hundredth of it at most, from the
 order of sums in float32."""
 
-_SHAPES = ((1, 1), (3, 7), (2, 33))  # rows and positions of the trial
+SHAPES = ((1, 1), (3, 7), (2, 33))
+"""Rows and positions of a trial."""
 
 
 class Twin(nn.Module):
@@ -55,8 +56,8 @@ class Twin(nn.Module):
         return outputs
 
 
-def twin_of(model: RecurrentModel, owner: str) -> Twin:
-    """Return a model in plain torch, with copies of the weights; made sure that it computes the same.
+def twin_of(model: RecurrentModel, owner: str) -> tuple[Twin, float]:
+    """Return a model in plain torch, with copies of the weights, and the `difference` of the two, which is rounding.
 
     Args:
         owner: whose layers they are, as it begins messages: `"architecture gru (rnn-tui 0.1.0)"`.
@@ -78,8 +79,8 @@ def twin_of(model: RecurrentModel, owner: str) -> Twin:
         head = nn.Linear(model.core.output_size, model.output_size).to(model.head.weight)
         head.load_state_dict(model.head.state_dict())
     twin = Twin(embedding, rnn, head).eval()
-    difference(model, twin, f"{owner}: its to_nn gives a layer of torch.nn that computes something else")
-    return twin
+    wrong = f"{owner}: its to_nn gives a layer of torch.nn that computes something else"
+    return twin, difference(model, twin, wrong)
 
 
 @torch.inference_mode()
@@ -91,11 +92,8 @@ def difference(model: RecurrentModel, twin: Twin, wrong: str) -> float:
     """
     generator = torch.Generator().manual_seed(1)
     largest = 0.0
-    for shape in _SHAPES:
-        if isinstance(model.encoder, OneHot | Embedding):
-            inputs = torch.randint(model.output_size, shape, generator=generator)
-        else:
-            inputs = torch.randn(*shape, model.output_size, generator=generator)
+    for shape in SHAPES:
+        inputs = trial_inputs(model, shape, generator)
         features, _ = model(inputs, model.initial_state(shape[0]))
         expected = model.outputs(features)
         found = float((twin(inputs) - expected).abs().max())
@@ -104,6 +102,13 @@ def difference(model: RecurrentModel, twin: Twin, wrong: str) -> float:
             raise PluginError(f"{wrong} (outputs differ by {found:.2g})")
         largest = max(largest, found)
     return largest
+
+
+def trial_inputs(model: RecurrentModel, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return something for a model to read: ids of that shape, or numbers with one more dimension."""
+    if isinstance(model.encoder, Values):
+        return torch.randn(*shape, model.output_size, generator=generator)
+    return torch.randint(model.output_size, shape, generator=generator)
 
 
 def cell_of(core: Core) -> Cell | Core:

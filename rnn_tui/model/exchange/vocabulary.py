@@ -33,8 +33,10 @@ def read_vocabulary(path: Path) -> list[str]:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}") from None
-    if isinstance(values, dict) and sorted(map(str, values.values())) == sorted(map(str, range(len(values)))):
-        values = sorted(values, key=values.__getitem__)
+    if isinstance(values, dict):
+        numbers = values.values()
+        if all(type(number) is int for number in numbers) and sorted(numbers) == [*range(len(values))]:
+            values = sorted(values, key=values.__getitem__)
     elif isinstance(values, str):
         values = list(values)
     if not isinstance(values, list) or not values or not all(isinstance(text, str) for text in values):
@@ -44,7 +46,7 @@ def read_vocabulary(path: Path) -> list[str]:
         )
     if len(set(values)) < len(values):
         [(twice, _)] = Counter(values).most_common(1)
-        raise InputError(f"{path}: {twice!r} stands twice")
+        raise InputError(f"{path}: {twice[:64]!r} stands twice")
     return values
 
 
@@ -60,7 +62,9 @@ def tokenizer_of(
     unknown = next((number for number, text in enumerate(vocabulary) if _is_unknown(text)), -1)
     known = [text for number, text in enumerate(vocabulary) if number != unknown]
     gap = "" if all(len(text) == 1 for text in known) else "\n"
-    tokenizer = plugin.train([gap.join(known)], options)
+    # a token that is the gap itself would make a longer one of those beside it
+    text = gap.join(text for text in known if not gap or text != gap) + gap * (gap in known)
+    tokenizer = plugin.train([text], options)
     numbers = {text: number for number, text in enumerate(vocabulary) if number != unknown}
     order = np.full(tokenizer.vocab_size, -1, np.int64)
     others = []
@@ -74,10 +78,10 @@ def tokenizer_of(
             others.append(text)
     if numbers or others:
         which = list(numbers) or others
-        told = ", ".join(map(repr, which[:5])) + (", …" if len(which) > 5 else "")
+        told = ", ".join(repr(text[:64]) for text in which[:5]) + (", …" if len(which) > 5 else "")
         raise UsageError(
             f"{path}: the tokenizer {name} does not cut text into these tokens: "
-            f"{'it has none for' if numbers else 'it also has'} {told}; give another with --tokenizer"
+            f"{'it has none for' if numbers else 'it also has'} {told}; give another tokenizer"
         )
     return tokenizer, order
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from rnn_tui.model.recurrence.graph import NotTraceable, outputs, runnable, trace
+from rnn_tui.model.recurrence.graph import NotTraceable, outputs, runnable, trace_foreign
 from rnn_tui.model.recurrence.hoist import Hoisted, hoist
 from rnn_tui.model.recurrence.product import prepare
 from rnn_tui.model.recurrence.split import Loop, Place, Run, Split, forward_only, split
@@ -72,7 +72,7 @@ def make_plan(cell: Cell, input_size: int) -> Plan:
     template = detach(cell.initial_state(1, device=device))
     count = len(list(leaves(template)))
     with torch.no_grad():
-        graph = trace(functionalize(step, remove="mutations"), examples)
+        graph = trace_foreign(functionalize(step, remove="mutations"), examples)
         if not all(node.meta["batch"] for node in outputs(graph)):
             raise NotTraceable("the batch is not the first dimension of its output and state")
         hoisted = hoist(graph, count)

@@ -3,12 +3,16 @@
 A function of tensors whose dimension 0 counts rows is traced twice, with 3 and with 5 rows. The two graphs must be the
 same but for whole numbers that are multiples of the rows; these become products of a `rows` input. One graph then
 serves the step (B rows) and the whole sequence (T * B rows), without tracing again for another batch or length.
+
+A graph has no trace of a branch on the number of rows, `if len(x) > 16`. So what a stranger wrote is traced with a
+million rows too, in tensors without numbers, and must give the same graph. One row is another matter: there torch
+itself takes shorter ways (`einsum`, `reshape`), so `verify` and the stepper compare numbers.
 """
 
 import operator
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx
@@ -16,6 +20,10 @@ from torch.func import functionalize
 
 ROWS = (3, 5)
 """Odd and unlikely as a width, and multiples of each other only by mistake."""
+MANY = 1_000_003
+"""More rows than any batch has. Tensors without numbers take no memory, and no time for what would be computed."""
+FEWER = 257
+"""Of a step that cannot be traced without numbers."""
 
 ATEN = torch.ops.aten
 
@@ -49,6 +57,9 @@ _FAST = {
 # the trace saw contiguous tensors, the run may see slices of a longer one: reshape takes both
 _FAST[ATEN.view.default] = _FAST[ATEN._unsafe_view.default] = torch.reshape
 
+Mode = Literal["real", "fake"]
+"""Of tensors while tracing: with numbers, or with shapes and types alone."""
+
 
 class NotTraceable(Exception):
     """Why a step cannot become a graph, as half a sentence."""
@@ -76,18 +87,49 @@ def trace(
     return _merge(first, second)
 
 
+def trace_foreign(
+    function: Callable[..., Sequence[Tensor]], examples: Callable[[int], Sequence[Tensor]]
+) -> fx.Graph:
+    """As `trace`, for a function that a stranger wrote: it may ask how many rows there are.
+
+    Raises:
+        NotTraceable: also when it does something else for many rows.
+    """
+    few, more = (examples(rows) for rows in ROWS)
+    first = _trace_once(function, few)
+    graph = _merge(first, _trace_once(function, more))
+    try:
+        rows, many = MANY, _trace_once(function, _many(few, more), mode="fake")
+    except NotTraceable:  # an operator of its own, say, that torch knows no shapes for
+        rows, many = FEWER, _trace_once(function, examples(FEWER))
+    _merge(first, many, (ROWS[0], rows))
+    return graph
+
+
+def _many(few: Sequence[Tensor], more: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors like those of two calls, with `MANY` rows where they have rows, and there without numbers."""
+    from torch._subclasses.fake_tensor import FakeTensorMode  # not public: it may move
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return [
+            one if one.shape == other.shape else one.new_empty((MANY, *one.shape[1:]))
+            for one, other in zip(few, more, strict=True)
+        ]
+
+
 def _trace_once(
     function: Callable[..., Sequence[Tensor]],
     tensors: Sequence[Tensor],
-    decompositions: dict[Any, Callable[..., Any]] | None,
+    decompositions: dict[Any, Callable[..., Any]] | None = None,
+    mode: Mode = "real",
 ) -> fx.GraphModule:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = _make_fx(lambda *flat: tuple(function(*flat)), tensors, decompositions)
+            module = _make_fx(lambda *flat: tuple(function(*flat)), tensors, decompositions, mode)
             if any(_writes(node.target) for node in module.graph.nodes):
                 # to tensors of its own, as autograd does, is as good as making others; to its inputs remains
-                module = _make_fx(functionalize(module, remove="mutations"), tensors, decompositions)
+                module = _make_fx(functionalize(module, remove="mutations"), tensors, decompositions, mode)
             return module
     except NotTraceable:
         raise
@@ -106,15 +148,17 @@ def _make_fx(
     function: Callable[..., tuple[Tensor, ...]],
     tensors: Sequence[Tensor],
     decompositions: dict[Any, Callable[..., Any]] | None,
+    mode: Mode,
 ) -> fx.GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx  # not public: it may move
 
     # the first call of a process imports for 1.2 to 1.5 s, with fake tensors as with real ones; real ones need nothing
     # special where a step uses a tensor that is no parameter
-    return make_fx(function, decompositions, tracing_mode="real")(*tensors)
+    beside = {"_allow_non_fake_inputs": True} if mode == "fake" else {}
+    return make_fx(function, decompositions, tracing_mode=mode, **beside)(*tensors)
 
 
-def _merge(first: fx.GraphModule, second: fx.GraphModule) -> fx.Graph:
+def _merge(first: fx.GraphModule, second: fx.GraphModule, counts: tuple[int, int] = ROWS) -> fx.Graph:
     graph = fx.Graph()
     rows = graph.placeholder("rows")
     multiples: dict[int, fx.Node] = {1: rows}
@@ -123,8 +167,8 @@ def _merge(first: fx.GraphModule, second: fx.GraphModule) -> fx.Graph:
     def number(a: int, b: int) -> Any:
         if a == b:
             return a
-        factor, rest = divmod(a, ROWS[0])
-        if rest or b != factor * ROWS[1]:
+        factor, rest = divmod(a, counts[0])
+        if rest or b != factor * counts[1]:
             raise NotTraceable("it does something else for another number of rows")
         if factor not in multiples:
             multiples[factor] = graph.call_function(operator.mul, (rows, factor))
@@ -161,7 +205,7 @@ def _merge(first: fx.GraphModule, second: fx.GraphModule) -> fx.Graph:
             kwargs = {key: both(value, other.kwargs[key]) for key, value in one.kwargs.items()}
             node = graph.call_function(one.target, args, kwargs)
         value, again = one.meta.get("val"), other.meta.get("val")
-        node.meta["batch"] = _is_batch(value, again)
+        node.meta["batch"] = _is_batch(value, again, counts)
         node.meta["shape"] = tuple(value.shape) if isinstance(value, Tensor) else None  # with ROWS[0] rows
         node.meta["dtype"] = value.dtype if isinstance(value, Tensor) else None
         copies[one] = node
@@ -191,10 +235,10 @@ def _writes(target: Any) -> bool:
     return isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable
 
 
-def _is_batch(one: Any, other: Any) -> bool:
+def _is_batch(one: Any, other: Any, counts: tuple[int, int]) -> bool:
     if not (isinstance(one, Tensor) and isinstance(other, Tensor) and one.dim()):
         return False
-    return (one.shape[0], other.shape[0]) == ROWS and one.shape[1:] == other.shape[1:]
+    return (one.shape[0], other.shape[0]) == counts and one.shape[1:] == other.shape[1:]
 
 
 def is_size(node: fx.Node) -> bool:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from rnn_tui.model.device import free_cores
 from rnn_tui.model.recurrence.eager import next_leaves
-from rnn_tui.model.recurrence.graph import NotTraceable, outputs, runnable, trace
+from rnn_tui.model.recurrence.graph import NotTraceable, outputs, runnable, trace_foreign
 from rnn_tui.model.recurrence.hoist import Hoisted, hoist
 from rnn_tui.model.recurrence.native.drawing import Drawer
 from rnn_tui.model.recurrence.native.toolchain import NoCompiler
@@ -219,17 +219,17 @@ class Stepper:
 
     def _difference(self) -> str:
         """Return what differs from the model's own step on a few tokens; nothing where all is equal to rounding."""
-        steps = torch.arange(6).view(3, 2) * 7 % self.model.output_size
         shell = _shell(self.model).eval()
-        state = shell.initial_state(2)
-        ours = self.initial_state(2)
-        for ids in steps:
-            expected, state = shell.step(ids, state)
-            found, ours = self.step(ids, ours)
-            if not _close(expected, found):
-                return "gives other outputs"
-            if not all(map(_close, self.flatten(state), ours)):
-                return "gives another state"
+        for rows, single in ((2, ""), (1, " for a single row")):
+            steps = torch.arange(3 * rows).view(3, rows) * 7 % self.model.output_size
+            state, ours = shell.initial_state(rows), self.initial_state(rows)
+            for ids in steps:
+                expected, state = shell.step(ids, state)
+                found, ours = self.step(ids, ours)
+                if not _close(expected, found):
+                    return f"gives other outputs{single}"
+                if not all(map(_close, self.flatten(state), ours)):
+                    return f"gives another state{single}"
         return ""
 
 
@@ -268,7 +268,7 @@ def _trace(model: RecurrentModel) -> Traced:
         state = [leaf.clone() for leaf in leaves(model.initial_state(rows))]
         return [x, *state, *tensors.values()]
 
-    graph = trace(functionalize(flat, remove="mutations"), examples)
+    graph = trace_foreign(functionalize(flat, remove="mutations"), examples)
     if not all(node.meta["batch"] for node in outputs(graph)):
         raise NotTraceable("the batch is not the first dimension of its output and state")
     hoisted = hoist(graph, count)

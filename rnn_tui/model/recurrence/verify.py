@@ -1,5 +1,6 @@
-"""Is a faster way right? Outputs, final state and gradients on a tiny batch, beside the plain loop."""
+"""Is a faster way right? Outputs, final state and gradients on two tiny batches, beside the plain loop."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,7 +10,9 @@ from rnn_tui.model.recurrence.loop import run_loop
 from rnn_tui.model.state import arrange, detach, device_of, leaves, map_state
 from rnn_tui.plugin.core import Cell, State
 
-BATCH, STEPS = 3, 4
+BATCHES = (3, 1)
+"""A step may treat a single row otherwise; what it does with many is seen in its trace, see `graph.trace_foreign`."""
+STEPS = 4
 TOLERANCE = 1e-4
 """Of the largest value: fp32 rounding in another order stays far below, a missing term far above."""
 NOISE = 1e-6
@@ -20,13 +23,21 @@ Way = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]
 
 def difference(cell: Cell, input_size: int, way: Way) -> str | None:
     """Return what differs from the plain loop, or None; the cell's gradients are left as they were."""
+    for rows in BATCHES:
+        found = _difference(cell, input_size, way, rows)
+        if found is not None:
+            return found if rows > 1 else f"{found} for a single row"
+    return None
+
+
+def _difference(cell: Cell, input_size: int, way: Way, rows: int) -> str | None:
     generator = torch.Generator().manual_seed(1)
     device = device_of(cell)
-    xs = torch.randn(BATCH, STEPS, input_size, generator=generator).to(device)
-    reset = torch.zeros(BATCH, STEPS, dtype=torch.bool, device=device)
-    reset[1, 2] = True
+    xs = torch.randn(rows, STEPS, input_size, generator=generator).to(device)
+    reset = torch.zeros(rows, STEPS, dtype=torch.bool, device=device)
+    reset[rows // 2, STEPS // 2] = True
     with torch.no_grad():  # a state such as occurs, not only the initial one
-        _, state = run_loop(cell, xs[:, :2].flip(1), cell.initial_state(BATCH, device=device))
+        _, state = run_loop(cell, xs[:, :2].flip(1), cell.initial_state(rows, device=device))
 
     def measure(run: Way) -> list[tuple[str, Tensor | None]]:
         inputs = xs.clone().requires_grad_()
@@ -67,7 +78,8 @@ def difference(cell: Cell, input_size: int, way: Way) -> str | None:
 def _size(value: Tensor | None) -> float:
     if value is None or not value.numel():
         return 0.0
-    return float(value.abs().nan_to_num(0.0, 0.0, 0.0).max())
+    largest = float(value.abs().max())
+    return largest if math.isfinite(largest) else float(value.abs().nan_to_num(0.0, 0.0, 0.0).max())
 
 
 def _close(right: Tensor | None, value: Tensor | None, floor: float) -> bool:
@@ -78,4 +90,6 @@ def _close(right: Tensor | None, value: Tensor | None, floor: float) -> bool:
     if not right.is_floating_point():
         return torch.equal(right, value)
     nearest = TOLERANCE * _size(right) + floor
+    if right.numel() and float((value - right).abs().max()) <= nearest:  # 0.5 ms for a million, `allclose` 10
+        return True
     return torch.allclose(value, right, rtol=TOLERANCE, atol=nearest, equal_nan=True)

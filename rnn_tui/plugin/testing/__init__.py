@@ -14,7 +14,8 @@
 
 Run them with pytest, or, once the package is installed, with `rnn-tui plugins check NAME`, which needs no pytest and
 tries how the host runs the plugin too. Some laws of tokenizers need hypothesis (`rnn-tui[testing]`) and are skipped
-without it. Each failure names the law, what was done, what came, and what most likely causes it.
+without it. Each failure names the law, what was done, what came, and what most likely causes it. One fault breaks many
+laws: `check` tries first those that others build on, and names, where another fails, the one that it may follow from.
 """
 
 import importlib

@@ -4,10 +4,11 @@ from rnn_tui.plugin.testing.agreement_laws import AgreementLaws
 from rnn_tui.plugin.testing.conduct_laws import ConductLaws
 from rnn_tui.plugin.testing.form_laws import FormLaws
 from rnn_tui.plugin.testing.gradient_laws import GradientLaws
+from rnn_tui.plugin.testing.part_laws import PartLaws
 from rnn_tui.plugin.testing.time_laws import TimeLaws
 
 
-class ArchitectureLaws(AgreementLaws, GradientLaws, ConductLaws, TimeLaws, FormLaws):
+class ArchitectureLaws(AgreementLaws, PartLaws, GradientLaws, ConductLaws, TimeLaws, FormLaws):
     """Subclass, set `architecture`, and let pytest collect it.
 
     Attributes:

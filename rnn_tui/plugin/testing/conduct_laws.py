@@ -13,6 +13,9 @@ from rnn_tui.plugin.testing.keeping import changed, kept
 from rnn_tui.plugin.testing.laws import broken, skip
 from rnn_tui.plugin.testing.layers import BATCH, LayerCase, run
 
+MANY = 257
+"""Rows of a large batch."""
+
 
 class ConductLaws(LayerCase):
     def test_nothing_is_kept_on_self(self) -> None:
@@ -21,6 +24,7 @@ class ConductLaws(LayerCase):
             layer = self.build().train(training)
             inputs = self.inputs(layer)  # made by running it: what a first run makes is made again below
             fresh = self.build().train(training)
+            self.initial(fresh, BATCH)  # which may keep what it always gives
             before = kept(fresh)
             run(fresh, *inputs)
             for name, how in changed(before, kept(fresh)):
@@ -55,7 +59,7 @@ class ConductLaws(LayerCase):
         )
 
     def test_rows_do_not_mix(self) -> None:
-        """Another row 0 changes no other row, and rows in another order and number give the same, row by row."""
+        """Another row 0 changes no other row; rows in another order, alone or among many give the same, row by row."""
         for training in (False, True):
             layer = self.build().train(training)
             xs, state = self.inputs(layer)
@@ -80,6 +84,14 @@ class ConductLaws(LayerCase):
         likely = "a row depends on how many there are, or on where it stands"
         self.same(taken, ys[order], what, likely)
         self.same_state(taken_end, map_state(lambda leaf: leaf[order], end), what, likely)
+        xs, state = self.inputs(layer, MANY)
+        ys, end = run(layer, xs, state)
+        for rows in (1, BATCH):
+            taken, taken_end = run(layer, xs[:rows], map_state(lambda leaf, rows=rows: leaf[:rows], state))
+            what = f"{rows} of {MANY} rows {'was' if rows == 1 else 'were'} run without the others"
+            likely = "step asks how many rows there are: `if len(x) > 16`, `if x.shape[0] == 1`, or squeeze()"
+            self.same(taken, ys[:rows], what, likely)
+            self.same_state(taken_end, map_state(lambda leaf, rows=rows: leaf[:rows], end), what, likely)
 
     def _seeded(self, layer: Any, xs: Tensor, state: Any) -> tuple[Tensor, Any]:
         torch.manual_seed(1)  # what draws random numbers while training draws the same ones

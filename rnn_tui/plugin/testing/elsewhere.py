@@ -16,9 +16,8 @@ import sys
 from functools import cache
 from typing import Any
 
-from rnn_tui.plugin.describe import ending
-from rnn_tui.plugin.loading import describe_error
-from rnn_tui.plugin.testing.laws import broken, skip
+from rnn_tui.plugin.child import ending
+from rnn_tui.plugin.testing.laws import broken, raised, skip
 
 _MARK = "\x1e"
 """Begins an answer; other lines are what the plugin prints."""
@@ -58,6 +57,11 @@ def ask(laws: type, subject: str, attributes: dict[str, Any], hash_seed: int, *a
     if "error" in found:
         raise broken(what, came=found["error"])
     return found["facts"]
+
+
+def begin(module: str, name: str, hash_seed: int) -> None:
+    """Start the process that `ask` will need; both then load torch at once."""
+    _process(module, name, hash_seed)
 
 
 @cache
@@ -109,7 +113,7 @@ def _answer(laws: type, line: str) -> None:
         attributes[subject] = _imported(*attributes[subject])
         answer = {"facts": type("Case", (laws,), attributes)().facts(*arguments)}
     except Exception as error:
-        answer = {"error": describe_error(error)}
+        answer = {"error": raised(error)}
     print(f"\n{_MARK}{json.dumps(answer)}", flush=True)
 
 

@@ -13,7 +13,7 @@ from rnn_tui.plugin.core import Core, State
 from rnn_tui.plugin.loading import describe_error
 from rnn_tui.plugin.options import option_infos
 from rnn_tui.plugin.state import leaves, map_state
-from rnn_tui.plugin.testing.laws import broken, skip
+from rnn_tui.plugin.testing.laws import broken, raised, skip
 from rnn_tui.plugin.testing.layers import BATCH, LENGTH, LayerCase, form, pair, run
 from rnn_tui.plugin.testing.memory import bounded_memory
 from rnn_tui.plugin.testing.option_ends import ends
@@ -30,23 +30,34 @@ class FormLaws(LayerCase):
             raise broken(f"api_version of {name}", expected=str(API_VERSION), came=repr(layer.api_version))
         if not (self.architecture.__doc__ or "").strip():
             raise broken(f"{name} has no docstring; `plugins show` prints it, its first line stands in lists")
-        for attribute, wanted in [("output_size", None)] + [("input_size", self.input_size)] * isinstance(
-            layer, Core
-        ):
-            value = getattr(layer, attribute, None)
-            if not isinstance(value, int) or value < 1 or wanted not in (None, value):
-                raise broken(
-                    f"{attribute} of {name}({self.input_size}, {self.hidden_size})",
-                    expected=str(wanted or "a whole number above 0"),
-                    came=repr(value),
-                    likely=f"__init__ does not set self.{attribute}",
-                )
         for info in option_infos(getattr(self.architecture, "Options", None)):
             if not info.help:
                 raise broken(
                     f"option {info.name} has no help",
                     likely='write its type as Annotated[..., Meta(description="...")]',
                 )
+
+    def test_it_runs(self) -> None:
+        """It is built, states its sizes, has an initial state, and runs over a few positions, to finite numbers."""
+        layer = self.build()
+        for attribute, wanted in [("output_size", None)] + [("input_size", self.input_size)] * isinstance(
+            layer, Core
+        ):
+            value = getattr(layer, attribute, None)
+            if not isinstance(value, int) or value < 1 or wanted not in (None, value):
+                raise broken(
+                    f"{attribute} of {self.architecture.__name__}({self.input_size}, {self.hidden_size})",
+                    expected=str(wanted or "a whole number above 0"),
+                    came=repr(value),
+                    likely=f"__init__ does not set self.{attribute}",
+                )
+        ys, end = run(layer, *self.inputs(layer))
+        if not all(leaf.isfinite().all() for leaf in (ys, *leaves(end))):
+            raise broken(
+                f"{LENGTH} positions of normally distributed inputs were run",
+                expected="finite outputs and a finite state",
+                came="NaN or infinity",
+            )
 
     def test_every_option_runs_at_its_ends(self) -> None:
         """Each choice, each switch, the least and the greatest value of each number."""
@@ -64,7 +75,7 @@ class FormLaws(LayerCase):
                     raise broken(
                         f"a layer with {shown} was built and run",
                         expected="outputs, since its declaration allows that value",
-                        came=describe_error(error),
+                        came=raised(error),
                         likely=fits
                         if is_out_of_memory(error)
                         else "the bounds or choices of the option are wider than what works",
@@ -191,7 +202,7 @@ class FormLaws(LayerCase):
             other.load_state_dict(stored)
         except Exception as error:
             raise broken(
-                what, came=describe_error(error), likely="two parameters share memory, or names change"
+                what, came=raised(error), likely="two parameters share memory, or names change"
             ) from error
         xs, state = self.inputs(layer)
         likely = "something that is drawn or computed in __init__ is no parameter and no buffer"
@@ -224,7 +235,7 @@ class FormLaws(LayerCase):
             if "not implemented for" in str(error):
                 skip(f"torch has no such kernel: {describe_error(error)}")
             raise broken(
-                what, came=describe_error(error), likely=likely or "tensors of two types meet in step"
+                what, came=raised(error), likely=likely or "tensors of two types meet in step"
             ) from error
         if found.dtype != dtype and not autocast:
             raise broken(what, expected=f"outputs of {dtype}", came=str(found.dtype), likely=likely)

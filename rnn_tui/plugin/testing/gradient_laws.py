@@ -11,8 +11,12 @@ from rnn_tui.plugin.testing.laws import broken, skip
 from rnn_tui.plugin.testing.layers import LENGTH, Layer, LayerCase, run
 
 _STEP, _NEAR = 1e-6, 1e-5
-"""A central difference in float64 over such a step is right to 1e-8 where the function is smooth. Over 1e-5 it was off
-by 1e-4 for a layer-norm LSTM, whose gradients of single positions are a hundred times their sum."""
+"""The step of a central difference in float64, and how far off a gradient may be, of the sum of its terms' sizes.
+
+Measured on 534 gradients of the cells of rnn-tui, its examples and its tests: the worst difference was off by 6e-5 of
+that sum over a step of 1e-4, by 6e-7 over 1e-5 and 6e-9 over 1e-6 (curvature, of a layer-norm LSTM), and by 4e-8 over
+1e-7 (rounding). A gradient itself may be a tenth of that sum, or less.
+"""
 
 
 class GradientLaws(LayerCase):
@@ -93,8 +97,9 @@ class GradientLaws(LayerCase):
 
             numerical = (moved(_STEP) - moved(-_STEP)) / (2 * _STEP)
             grad = grads[name]
-            found = 0.0 if grad is None else float((grad * direction).sum())
-            if abs(found - numerical) > _NEAR * max(1.0, abs(numerical)):
+            terms = torch.zeros(()) if grad is None else grad * direction
+            found = float(terms.sum())
+            if not abs(found - numerical) <= _NEAR * max(1.0, float(terms.abs().sum())):
                 raise broken(
                     f"the gradient of {name} over {LENGTH} positions, along a random direction",
                     expected=f"{numerical:.6g}, by differences",

@@ -9,15 +9,17 @@ Free of torch: tokenizers have laws too.
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 from unittest import SkipTest
 
 from rnn_tui.errors import RnnTuiError
 from rnn_tui.plugin.loading import describe_error
 
 Outcome = Literal["pass", "skipped", "FAIL", "info"]
+
+NOT_MEASURED = "not measured"
+"""Begins what is said of a speed that the plugin's failing left unknown."""
 
 _OTHERS = {"rnn_tui", "torch", "numpy", "hypothesis", "_pytest", "pluggy", *sys.stdlib_module_names}
 """Packages whose code is not the author's."""
@@ -31,12 +33,14 @@ class Verdict:
         law: its name, in words.
         text: why it was skipped, what breaks it, or what is worth knowing of it; may have several lines.
         seconds: that it took.
+        follows: another law that does not hold, which may be why this one does not either; its name, in words.
     """
 
     law: str
     outcome: Outcome
     text: str = ""
     seconds: float = 0.0
+    follows: str = ""
 
 
 def broken(what: str, *, expected: str = "", came: str = "", likely: str = "") -> AssertionError:
@@ -45,7 +49,7 @@ def broken(what: str, *, expected: str = "", came: str = "", likely: str = "") -
     Args:
         what: what was done, or what is wrong, as one clause.
         expected: what should have come of it.
-        came: what came instead.
+        came: what came instead; of an error, what `raised` makes of it.
         likely: the most probable cause, in the words of whoever wrote the plugin.
     """
     lines = {"expected": expected, "came": came, "likely": likely}
@@ -99,13 +103,13 @@ def raised(error: BaseException) -> str:
     """Describe an exception by its type, its text and the last line of the author's code that it came through."""
     while isinstance(error, BaseExceptionGroup):  # of hypothesis, for one that comes differently each time
         error = error.exceptions[0]
-    lines = [str(error) if isinstance(error, RnnTuiError) else describe_error(error)]
-    for frame, number in _frames(error):
-        name = str(frame.f_globals.get("__name__", ""))
-        if name.partition(".")[0] not in _OTHERS or name == "__main__":
-            code = frame.f_code
-            source = traceback.FrameSummary(code.co_filename, number, code.co_name).line or ""
-            lines[1:] = [f"{'in':<10}{code.co_filename}:{number}, {code.co_name}: {source.strip()}"]
+    said, place = str(error) if isinstance(error, RnnTuiError) else describe_error(error), _place(error)
+    lines = [said.partition(" Hint: ")[0]]  # which is for who can call torch
+    if place:
+        lines.append(f"{'in':<10}{place}")
+    if "modified by an inplace operation" in said:
+        # it is found in the backward pass, which has no line of the author's
+        lines.append(f"{'likely':<10}step writes to a tensor in place: use c = c * f, not c.mul_(f)")
     for note in getattr(error, "__notes__", ()):  # hypothesis: "Failing test case: law(\n    text='0',\n)"
         if "law(" in note:
             example = " ".join(note.partition("law(")[2].rpartition(")")[0].split()).rstrip(",")
@@ -113,5 +117,15 @@ def raised(error: BaseException) -> str:
     return "\n".join(lines)
 
 
-def _frames(error: BaseException) -> Iterator[tuple[Any, int]]:
-    return traceback.walk_tb(error.__traceback__)
+def _place(error: BaseException | None) -> str:
+    """Return the last line of the author's code that an error came through, or else the one that it was made of."""
+    place = ""
+    while error is not None and not place:
+        for frame, number in traceback.walk_tb(error.__traceback__):
+            name = str(frame.f_globals.get("__name__", ""))
+            if name.partition(".")[0] not in _OTHERS or name == "__main__":
+                code = frame.f_code
+                source = traceback.FrameSummary(code.co_filename, number, code.co_name).line or ""
+                place = f"{code.co_filename}:{number}, {code.co_name}: {source.strip()}"
+        error = error.__cause__
+    return place

@@ -1,8 +1,9 @@
 """Laws of time: steps and sequences, splits, resets, and what may depend on what."""
 
 import torch
+from torch import Tensor
 
-from rnn_tui.plugin.core import Core
+from rnn_tui.plugin.core import Core, State
 from rnn_tui.plugin.state import leaves, map_state
 from rnn_tui.plugin.testing.laws import broken, skip
 from rnn_tui.plugin.testing.layers import BATCH, LENGTH, Layer, LayerCase, run, step
@@ -65,11 +66,7 @@ class TimeLaws(LayerCase):
         layer = self.build()
         xs, state = self.inputs(layer)
         plain, _ = run(layer, xs, state)
-        likely = (
-            "reset puts initial_state in place before the input of that position, row by row"
-            if isinstance(layer, Core)
-            else "rows depend on each other, see the law that they do not mix"  # a Cell's resets are not its own
-        )
+        likely = self._of_resets(layer, xs, state)
         none, _ = run(layer, xs, state, torch.zeros(BATCH, LENGTH, dtype=torch.bool))
         self.same(none, plain, "reset was given, nowhere true", likely)
         for t in range(LENGTH):
@@ -94,6 +91,28 @@ class TimeLaws(LayerCase):
         for t in range(LENGTH):
             fresh, _ = run(layer, xs[:, t : t + 1], self.initial(layer, BATCH))
             self.same(ys[:, t : t + 1], fresh, f"reset was true everywhere; at position {t}", likely)
+
+    def _of_resets(self, layer: Layer, xs: Tensor, state: State) -> str:
+        """Return the likely cause of wrong resets, by what the outputs are where row 0 has one in the middle."""
+        if not isinstance(layer, Core):  # its resets are not its own
+            return "rows depend on each other, see the law that they do not mix"
+        at = LENGTH // 2
+        reset = torch.zeros(BATCH, LENGTH, dtype=torch.bool)
+        reset[0, at] = True
+        found = run(layer, xs, state, reset)[0][:1, at:]
+        plain, fresh = run(layer, xs, state)[0][:1, at:], self.initial(layer, 1)
+        late = torch.cat([plain[:, :1], run(layer, xs[:1, at + 1 :], fresh)[0]], 1)
+        zeros = run(layer, xs[:1, at:], map_state(torch.zeros_like, fresh))[0]
+        known = {
+            "reset is ignored": plain,
+            "a reset comes one position late: the state is to be replaced before the input of its position": late,
+            "a reset gives zeros: put initial_state in place": zeros,
+        }
+        expected = run(layer, xs[:1, at:], fresh)[0]
+        for cause, ys in known.items():
+            if found.shape == ys.shape and torch.allclose(found, ys) and not torch.allclose(found, expected):
+                return cause
+        return "reset puts initial_state in place before the input of that position, row by row"
 
     def test_causality(self) -> None:
         """No output depends on a later input."""

@@ -73,7 +73,7 @@ class Pane(Vertical, can_focus=True):
         """Called when another pane takes the place; stop polling here."""
 
     def described(self, descriptions: "list[PluginDescription]") -> None:
-        """Called once the plugins are known, and again when they are read anew."""
+        """Called once the pane is there and the plugins are known, and again when they are read anew."""
 
     def unsaved(self) -> str:
         """Return what is on the screen only and would be missed after a crash."""

@@ -61,6 +61,7 @@ def measure(config: "RunConfig", progress: "Progress") -> Reading:
     from rnn_tui.corpus.reading import reader
     from rnn_tui.corpus.sources import check_source
     from rnn_tui.corpus.vocabulary import vocabulary
+    from rnn_tui.plugin.loading import blamed, describe_error
     from rnn_tui.training import survey
     from rnn_tui.training.data import read_data
 
@@ -75,7 +76,8 @@ def measure(config: "RunConfig", progress: "Progress") -> Reading:
     except (RnnTuiError, Superseded):
         raise
     except Exception as error:  # a plugin raises whatever it likes
-        raise PluginError(f"tokenizer {config.tokenizer.name}: {type(error).__name__}: {error}") from error
+        culprit = blamed(error) or f"tokenizer {config.tokenizer.name}: {describe_error(error)}"
+        raise PluginError(str(culprit)) from error
     beginning = "".join(islice(prepared.snapshot.pieces(0, BEGINNING), 1))
     return Reading(config, prepared, found, answers, tokens, reader(prepared), beginning)
 

@@ -176,6 +176,7 @@ class TokenizersView(Container):
     @work(thread=True, exclusive=True, group="cuts")
     def _cut(self, reading: "Reading", passage: str, names: Sequence[str]) -> None:
         from rnn_tui.corpus.compare import cut_passage, samples
+        from rnn_tui.plugin.loading import blamed, describe_error
         from rnn_tui.training.tokenizers import trained
 
         worker = get_current_worker()
@@ -188,7 +189,7 @@ class TokenizersView(Container):
                 cut = cut or trained(reading.config, name, sample, counted, lambda: worker.is_cancelled)
                 pieces = () if cut is None or isinstance(cut, str) else cut_passage(cut.tokenizer, passage)
             except Exception as error:  # a plugin raises whatever it likes
-                cut = f"{type(error).__name__}: {error}"
+                cut = str(blamed(error) or describe_error(error))
             if worker.is_cancelled or cut is None:
                 return
             self._cuts[key] = cut

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar
 
 from textual import events, on
@@ -39,6 +40,8 @@ from rnn_tui.tui.widgets.tail_text import LEVELS
 WIDE = 100
 SIDE = 38
 LOOK_AHEAD_SECONDS = 0.25
+STAYS_SECONDS = 2.0
+"""For how long nothing that is said again before long takes the place of a complaint."""
 LOOK_SECONDS = 5.0
 """Between two looks at whether a run has written a better model."""
 
@@ -73,6 +76,7 @@ class PromptPane(Pane):
         self._side: bool | None = None
         self._look_ahead: Timer | None = None
         self._looking: Timer | None = None
+        self._complained = -STAYS_SECONDS
         self._table_of = ""
         """The text of the line after which the next-token table stands."""
 
@@ -226,6 +230,8 @@ class PromptPane(Pane):
 
     def _say(self, text: str, bad: bool = False) -> None:
         """Show the status line: `text` at the left, the settings at the right where there is room."""
+        if bad:
+            self._complained = monotonic()
         settings = f"{self.settings.summary()} · {self.settings.length:,} tokens"
         if self.column.session.labels:
             settings = "the most probable labels; sampling settings are not used"
@@ -235,6 +241,8 @@ class PromptPane(Pane):
     @on(Column.Said)
     def _column_says(self, event: Column.Said) -> None:
         if not event.text and event.column is not self.column:
+            return
+        if event.passing and monotonic() - self._complained < STAYS_SECONDS:
             return
         number = self.stage.columns.index(event.column) + 1 if event.column in self.stage.columns else 0
         name = (

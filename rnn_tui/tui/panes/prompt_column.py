@@ -32,11 +32,11 @@ class Column(Vertical):
     """
 
     class Said(Message):
-        """What the column is doing, or what is wrong."""
+        """What the column is doing, or what is wrong; `passing` is said again before long."""
 
-        def __init__(self, column: "Column", text: str, bad: bool) -> None:
+        def __init__(self, column: "Column", text: str, bad: bool, passing: bool) -> None:
             super().__init__()
-            self.column, self.text, self.bad = column, text, bad
+            self.column, self.text, self.bad, self.passing = column, text, bad, passing
 
     class Table(Message):
         """What may come next, after the transcript of this column and the text `after` it."""
@@ -70,11 +70,11 @@ class Column(Vertical):
         yield Static(EMPTY, classes="empty")
         yield Static(classes="start")
 
-    def say(self, text: str, bad: bool = False) -> None:
-        """Tell the pane what is going on."""
+    def say(self, text: str, bad: bool = False, *, passing: bool = False) -> None:
+        """Tell the pane what is going on; `passing`: how far it is, which is said again before long."""
         self._said = monotonic()
         # Textual ends a message at whose code made it, which may be the stage's; the pane must hear of it too
-        self.post_message(self.Said(self, text, bad).set_sender(self))
+        self.post_message(self.Said(self, text, bad, passing).set_sender(self))
 
     def _show_next(self, rows: NextTable, after: str = "") -> None:
         self.post_message(self.Table(self, rows, after).set_sender(self))
@@ -141,7 +141,8 @@ class Column(Vertical):
                 self._arrived(turn, event, first=first)
                 if event.event == "pieces" and monotonic() - self._said > 0.5:  # each is a row of bytes
                     self.say(
-                        f"writing … {len(turn.made):,} tokens, {monotonic() - started:.0f} s   esc ends it"
+                        f"writing … {len(turn.made):,} tokens, {monotonic() - started:.0f} s   esc ends it",
+                        passing=True,
                     )
         except RnnTuiError as error:
             self._failed(turn, error)
@@ -229,7 +230,7 @@ class Column(Vertical):
                         found.header = self._header(found)
                     view.add(found)
                 elif found.event == "progress" and monotonic() - self._said > 0.5:
-                    self.say(f"drawing {n} completions … {found.tokens:,} tokens   esc ends it")
+                    self.say(f"drawing {n} completions … {found.tokens:,} tokens   esc ends it", passing=True)
         except RnnTuiError as error:
             self.say(str(error), bad=True)
         finally:

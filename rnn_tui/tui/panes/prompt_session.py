@@ -39,6 +39,7 @@ class Loaded:
         parts += [event.arch, event.tokenizer]
         parts += [f"{count(event.vocab_size)} tokens", f"{short(event.parameters)} parameters"]
         parts.insert(0, "" if event.task == "next-token" else event.task)
+        parts[:0] = event.notes  # first, as the line is cut at its end
         return " · ".join(part for part in parts if part)
 
 

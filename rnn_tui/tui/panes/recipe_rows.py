@@ -1,7 +1,5 @@
 """The first rows of the form: which recipe it is filled in from, and what that one is about."""
 
-from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -63,11 +61,4 @@ def described(recipe: "Recipe") -> Content:
         "\n",
         safe_text(about),
         (f"\nrnn-tui recipes show {safe_text(recipe.name)} tells more", "dim"),
-    )
-
-
-def free_name(runs_dir: Path, base: str) -> str:
-    """Return `base-1`, or the first number that no run has."""
-    return next(
-        name for name in (f"{base}-{number}" for number in count(1)) if not (runs_dir / name).exists()
     )

@@ -99,9 +99,11 @@ class RunControl:
     def _resume(self, run: RunFolder, wish: Resume) -> str:
         """Start the worker; return what hindered it. Runs in a thread."""
         from rnn_tui.runs.supervisor import start_worker
+        from rnn_tui.training.plugins import look_for_plugins
         from rnn_tui.training.stored import extend
 
         try:
+            look_for_plugins(run)
             if wish.budget:
                 extend(run, wish.budget)
             start_worker(run, resume=True, accept_data=wish.accept_data)

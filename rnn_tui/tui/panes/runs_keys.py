@@ -127,12 +127,19 @@ class RunKeys(Vertical):
         if self.run is None:
             return
         run = self.run
+
+        def go_on() -> None:
+            from rnn_tui.training.plugins import look_for_plugins
+
+            look_for_plugins(RunFolder(run.path))
+            resume_run(RunFolder(run.path))
+
         if run.state == "paused":
             self.action_send("resume")
         elif run.state == "damaged":  # the worker would find that, too, and say it in its log
             self.shell.fail(run.message)
         else:
-            self._do(lambda: resume_run(RunFolder(run.path)), lambda _: self.shell.open_run(run.name))
+            self._do(go_on, lambda _: self.shell.open_run(run.name))
 
     def action_send(self, command: str) -> None:
         """Ask the worker for something; its answer shows in the state of the run."""

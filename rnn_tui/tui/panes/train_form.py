@@ -18,7 +18,7 @@ from rnn_tui.tui import format as f
 from rnn_tui.tui.panes.fields import Field
 from rnn_tui.tui.panes.form_rows import BASIC, LABELS, PLUGIN, culprit, declarations, nested
 from rnn_tui.tui.panes.form_settings import Filling, Settings, users_own, with_those_of
-from rnn_tui.tui.panes.recipe_rows import RecipeRows, free_name
+from rnn_tui.tui.panes.recipe_rows import RecipeRows
 from rnn_tui.tui.panes.warm_start_row import WarmStartRow
 
 if TYPE_CHECKING:
@@ -183,6 +183,8 @@ class TrainForm(Vertical):
         name = self.field("run.name")
         assert name is not None
         if name.value in ("", self._named):
+            from rnn_tui.runs.folder import free_name
+
             runs_dir = self.app.runs_dir  # type: ignore[attr-defined]
             self._named = free_name(runs_dir, event.recipe.name)
             name.set_value(self._named)

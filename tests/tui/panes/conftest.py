@@ -44,6 +44,8 @@ class Host(App[None]):
         return theme.chart_variables(dark=chosen.dark, ansi=chosen.ansi)
 
     def on_mount(self) -> None:
+        if self.descriptions is not None:
+            self.host_pane.described(self.descriptions)
         self.call_after_refresh(self.host_pane.shown)
 
     def recall(self, key: str, default: Any = None) -> Any:
@@ -85,7 +87,7 @@ class Prompted:
     pane: Any
     pilot: Pilot[None]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Let the app run until `condition` holds."""
         end = time.monotonic() + seconds
         while not condition():
@@ -95,7 +97,9 @@ class Prompted:
     async def quiet(self) -> None:
         """Wait for what the models are at, and for what that says on its way up to the pane."""
         await self.pilot.pause()
-        await self.until(lambda: not self.pane.feed.writing and not self.pane.client.busy and not self._asking)
+        await self.until(
+            lambda: not self.pane.feed.writing and not self.pane.client.busy and not self._asking
+        )
         for _ in range(2):
             await self.pilot.pause()
 

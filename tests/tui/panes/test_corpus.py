@@ -51,7 +51,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
     return asked
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 30.0) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -33,7 +33,7 @@ class Looking:
     def __init__(self, pilot: Pilot[None], pane: CorpusPane) -> None:
         self.pilot, self.pane = pilot, pane
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, f"waited in vain; the screen is\n{self.screen}"

@@ -11,8 +11,10 @@ from textual.pilot import Pilot
 
 from rnn_tui.model.config import ModelConfig
 from rnn_tui.plugin.registry import load_plugin, plugin_record
+from rnn_tui.tui.engine_client import Event
 from rnn_tui.tui.panes.prompt import PromptPane
 from rnn_tui.tui.panes.prompt_model import ModelBar
+from rnn_tui.tui.panes.prompt_session import Loaded
 from rnn_tui.tui.panes.prompt_settings import PromptSettings
 from rnn_tui.tui.widgets.next_tokens import NextTokens
 from rnn_tui.tui.widgets.status import StatusLine
@@ -115,3 +117,11 @@ async def test_the_real_engine_completes_continues_and_retries(
         await until(pilot, pane, lambda: len(column.talk.turns) == 1)
         assert column.talk.turns[0].prompt.endswith(text)
         assert len(await give("")) == 20
+
+
+def test_what_changed_since_the_training_comes_before_what_the_model_is() -> None:
+    said = "idea.py was edited since this model was trained; its figures may not be the model's"
+    event = Event(event="loaded", arch="idea", tokenizer="char", step=12, notes=(said,))
+    assert (
+        Loaded(Path("a"), (0, 0, 0), (0, 0), event).describe().startswith(f"{said} · step 12 · idea · char")
+    )

@@ -15,8 +15,7 @@ import numpy.typing as npt
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
-from rnn_tui.plugin import Decoder, Meta, Tokenizer
-from rnn_tui.plugin.tokenizer import Ids
+from rnn_tui.plugin import Decoder, Ids, Meta, Tokenizer
 from rnn_tui_bpe.pieces import LONGEST, pieces_of
 
 _BYTES = 256
