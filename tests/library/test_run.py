@@ -84,7 +84,7 @@ def test_a_recipe_is_interrupted_steered_and_ended(here, started):
 
     small = {"corpus": here / "fox.txt", "hidden_size": 8, "sample_length": 0, "threads": 1, "engine": "loop"}
     with pytest.raises(KeyboardInterrupt) as caught:
-        rnn_tui.train("timemachine-gru-scratch", steps=10**6, on_event=interrupt, **small)
+        rnn_tui.train("timemachine-gru-scratch", steps=10**6, minutes=3, on_event=interrupt, **small)
     run = rnn_tui.open_run("timemachine-gru-scratch-1")
     started.append(run)
     assert f"rnn_tui.open_run({str(run.path)!r}) finds it" in caught.value.__notes__[0]
