@@ -16,7 +16,8 @@ ANSWER_SECONDS = 60.0
 def ask(run: RunFolder, command: str, args: Mapping[str, float] | None = None, *, origin: str) -> Event:
     """Ask a living worker for something, wait until that is done, and return its answer.
 
-    A run that was told to stop has ended then, one that was told to pause is paused, a checkpoint is written.
+    A run that was told to stop has ended then, one that was told to pause is paused, one that was told to resume trains, a
+    checkpoint is written.
 
     Args:
         command, args, origin: as for `rnn_tui.runs.control.send`.
@@ -43,6 +44,8 @@ def ask(run: RunFolder, command: str, args: Mapping[str, float] | None = None, *
             raise RnnTuiError(f"run {run.name} has ended, but not well: {seen.message}")
     elif command == "pause":  # so that a `resume` right after it finds what it expects
         _wait_until(run, "pause", lambda view: view.state == "paused" or not view.alive)
+    elif command == "resume":  # and so that nobody who asks right after it finds it paused still
+        _wait_until(run, "go on", lambda view: view.state != "paused")
     return answer
 
 

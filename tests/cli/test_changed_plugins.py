@@ -61,7 +61,7 @@ def test_an_edited_file_is_told_wherever_its_model_is_used(idea, cli, monkeypatc
     done = cli("resume", "a", "--steps", "4")
     assert done.code == 8
     assert "was made with the tokenizer idea of a single file, idea.py" in done.refusal
-    with pytest.raises(rnn_tui.PluginError, match="idea.py"):
+    with pytest.raises(rnn_tui.PluginError, match=r"idea\.py"):
         rnn_tui.open_run("a").resume(steps=4)
     assert run_state(folder).status == before
     assert (folder.events_path.read_bytes(), folder.config_path.read_bytes()) == (events, config)
