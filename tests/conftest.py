@@ -31,6 +31,11 @@ def private_home(tmp_path_factory, monkeypatch):
     # the cache holds only what can be made again: one for all processes of the session saves describing plugins, and
     # compiling what another test has compiled
     monkeypatch.setenv("RNN_TUI_CACHE_DIR", str(shared_folder(tmp_path_factory) / "cache"))
+    for name in (
+        "RNN_TUI_PLUGINS",
+        "RNN_TUI_PLUGINS_DIR",
+    ):  # a command that runs in this process may set them
+        monkeypatch.setenv(name, "")
     for name in list(os.environ):
         if name.startswith("RNN_TUI_") and (not name.endswith("_DIR") or name == "RNN_TUI_PLUGINS_DIR"):
             monkeypatch.delenv(name)

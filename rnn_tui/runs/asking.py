@@ -16,8 +16,8 @@ ANSWER_SECONDS = 60.0
 def ask(run: RunFolder, command: str, args: Mapping[str, float] | None = None, *, origin: str) -> Event:
     """Ask a living worker for something, wait until that is done, and return its answer.
 
-    A run that was told to stop has ended then, one that was told to pause is paused, one that was told to resume trains, a
-    checkpoint is written.
+    A run that was told to stop has ended then, one that was told to pause is paused, one that was told to resume
+    trains, a checkpoint is written.
 
     Args:
         command, args, origin: as for `rnn_tui.runs.control.send`.

@@ -128,7 +128,6 @@ def _work(run: RunFolder, lock: RunLock, signals: Signals, accept_data: bool) ->
         trainer, work = open_session(run, config, journal, signals, accept_data)
         ending = trainer.train()
         if ending.reason in COMPLETE and work.conclude:
-            journal.event("note", trainer.progress.step, message="evaluating the trained model")
             journal.event("evaluation", trainer.progress.step, **work.conclude(trainer.model))
     except DivergedError as error:  # a sample from weights that are no numbers
         ending = Ending("diverged", str(error), error.exit_code)

@@ -311,7 +311,7 @@ def settings_cases(models: list[Seed]) -> list[Case]:
                 return header, settings, data
 
             known = repr(value.rpartition(":")[2])[1:-1]  # looked for as the distribution's plugin of that name
-            case(f"the {name} {value!r}", f"there is no {name} 'rnn-tui:{known}'", error=PluginError, change=change)
+            case(f"the {name} {value!r}", f"there is no {name} '{known}' here", error=PluginError, change=change)
 
     text("settings cut short", "settings cannot be read", "{")
     text("settings are a list", "not what this version writes", "[]")

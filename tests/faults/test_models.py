@@ -142,6 +142,7 @@ def test_files_made_by_hand_find_what_is_broken(tmp_path, models, monkeypatch, f
     cases = [case for case in made.by_hand(models) if case.name == name]
     assert not faults.refusals(cases, models, tmp_path)
     broken(monkeypatch)
+    faults.give_back_memory()
     (found,) = faults.refusals(cases, models, tmp_path)
     assert re.search(tells, found), found
     figures("models", f"{broken.__name__.replace('_', ' ')}: {name!r} tells")

@@ -65,11 +65,11 @@ def echoes(terminal):
 # -- signals ----------------------------------------------------------------------------------------------------------
 
 
-def end_by_signal(folder, number, **more):
+def end_by_signal(folder, number, seconds=60, **more):
     """Send a signal to a settled app; return what is wrong."""
     with opened(folder, **more) as terminal:
         terminal.signal(number)
-        code = terminal.end()
+        code = terminal.end(seconds)
         wrong = given_back(terminal.raw)
         wrong += [f"exit code {code}"] if code != 128 + number else []
         wrong += ["a traceback"] if b"Traceback" in terminal.raw else []
@@ -87,7 +87,7 @@ def test_a_signal_gives_the_terminal_back(tmp_path, number):
 
 
 def test_textuals_own_driver_does_not(tmp_path):
-    assert "SIGQUIT: the alternate screen" in end_by_signal(tmp_path, signal.SIGQUIT, **TEXTUALS_OWN)
+    assert "SIGQUIT: the alternate screen" in end_by_signal(tmp_path, signal.SIGQUIT, 5, **TEXTUALS_OWN)
 
 
 def test_a_signal_at_any_moment_of_the_start(tmp_path, amount, seed, figures):

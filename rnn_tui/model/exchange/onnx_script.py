@@ -1,5 +1,6 @@
 """Python code that runs an exported ONNX file: onnxruntime and NumPy, no torch."""
 
+import json
 from pathlib import Path
 
 
@@ -21,7 +22,7 @@ def script(
         "import numpy as np",
         "import onnxruntime",
         "",
-        f"session = onnxruntime.InferenceSession({str(path)!r})",
+        f"session = onnxruntime.InferenceSession({json.dumps(str(path), ensure_ascii=False)})",
         *(["notes = session.get_modelmeta().custom_metadata_map"] if listed or not zeros else []),
         *(['vocabulary = json.loads(notes["vocabulary"])'] if listed else []),
     ]

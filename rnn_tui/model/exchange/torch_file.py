@@ -1,6 +1,7 @@
 """The weights of a model as the state dict that a short script in plain torch loads, strictly."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,7 +134,7 @@ class Model(nn.Module):
 
 
 model = Model()
-model.load_state_dict(load_file({str(path)!r}))
+model.load_state_dict(load_file({json.dumps(str(path), ensure_ascii=False)}))
 """
 
 
