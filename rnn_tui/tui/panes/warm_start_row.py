@@ -68,8 +68,12 @@ class WarmStartRow(Vertical):
         except RnnTuiError as error:
             self.app.call_from_thread(self._refuse, str(error))
             return
-        self._taken = target
-        self.post_message(self.Chosen(settings, then))
+
+        def taken() -> None:
+            self._taken = target  # not before: who starts while the rows are being filled waits for them, too
+            then()
+
+        self.post_message(self.Chosen(settings, taken))
 
     def _refuse(self, message: str) -> None:
         field = self.query_one(Field)
