@@ -60,7 +60,7 @@ class Pane(Vertical, can_focus=True):
     def shown(self) -> None:
         """Called each time the pane becomes visible; focuses `default_focus` unless something inside has the focus."""
         focused = self.screen.focused
-        if focused is not None and self in focused.ancestors_with_self:
+        if focused is not None and self in focused.ancestors:
             return
         if self.default_focus:
             for widget in self.query(self.default_focus):

@@ -85,6 +85,8 @@ class PluginsPane(Pane):
         told = notice(descriptions, os.environ.get(SWITCH), plugins_folder().path)
         self.query_one("#plugins-notice", Static).update(told)
         self._detail()
+        if self.has_focus:  # shown before the list was there
+            self.shown()
 
     @on(DataTable.RowHighlighted)
     def _detail(self) -> None:
